@@ -7,6 +7,7 @@ mod completion;
 mod config;
 mod diff;
 mod doctor;
+mod explain;
 mod get;
 mod man;
 mod migrate;
@@ -25,6 +26,9 @@ pub use self::completion::Completion;
 pub use self::config::{Config, ConfigCheck, ConfigCommand, ConfigShow};
 pub use self::diff::Diff;
 pub use self::doctor::Doctor;
+pub use self::explain::{
+    AddressArgument, Explain, ExplainAddress, ExplainInput, ExplainPod, ExplainService, Subject,
+};
 pub use self::get::{Get, What};
 pub use self::man::Man;
 pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
@@ -160,6 +164,11 @@ pub enum Command {
     /// Show the path of a packet: each hook, the rules that match, the real servers, the source they
     /// see.
     Trace(Trace),
+    /// Explain why a Service, an address or a pod is served on this node as it is.
+    ///
+    /// Follows the path from the objects to the kernel and names the reason for each decision.
+    /// Changes nothing. The last line is a verdict.
+    Explain(Explain),
     /// Print the kernel's tables.
     Get(Get),
     /// Check a configuration file, or show the effective configuration.

@@ -7,6 +7,7 @@ pub mod completion;
 pub mod config;
 pub mod diff;
 pub mod doctor;
+pub mod explain;
 pub mod get;
 pub mod man;
 pub mod migrate;
@@ -32,6 +33,7 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Migrate(args) => migrate::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Version(args) => version::run(&args),

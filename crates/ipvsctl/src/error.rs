@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kernel::{ObserveError, OpenError};
-use model::chain;
+use model::{ObjectName, chain};
 use sources::kube::ConnectError;
 use sources::node_state::NodeStateError;
 use sources::{ConfigErrors, SourceProblem};
@@ -65,6 +65,14 @@ pub enum Error {
     /// The API server cannot be read.
     #[error(transparent)]
     Source(SourceProblem),
+    /// No Service has this name.
+    #[error("no Service {name}{}", suggestions(near))]
+    NoService {
+        /// The name.
+        name: ObjectName,
+        /// Names of Services like it.
+        near: Vec<ObjectName>,
+    },
     /// The kernel could not be opened.
     #[error(transparent)]
     Open(OpenError),
@@ -154,6 +162,15 @@ impl Error {
             error => style::error(&chain(error)),
         }
         Status::Failed
+    }
+}
+
+/// Returns the end of an error that suggests names; empty without one.
+fn suggestions(names: &[ObjectName]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    match names.is_empty() {
+        true => ": ipvsctl analyze counts the Services that were read".to_owned(),
+        false => format!(": did you mean {}?", names.join(" or ")),
     }
 }
 

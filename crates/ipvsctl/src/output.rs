@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod drains;
+pub mod explain;
 pub mod findings;
 pub mod log;
 pub mod migration;

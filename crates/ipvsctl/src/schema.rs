@@ -5,19 +5,24 @@
 //! | kind | printed by |
 //! |---|---|
 //! | [`NodeTables`] | `render`, `get servers`, `get addresses`, `get tables`; read by `--live` |
+//! | [`AddressExplanation`] | `explain ip` |
 //! | [`Checkup`] | `doctor` |
 //! | [`Drains`] | `get drains` |
 //! | [`Findings`] | `analyze` |
 //! | [`Migration`] | `migrate check` |
 //! | [`Plan`] | `diff` |
+//! | [`PodExplanation`] | `explain pod` |
+//! | [`ServiceExplanation`] | `explain svc` |
 //! | [`Timeouts`] | `get timeouts` |
 //! | [`Trace`] | `trace` |
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
+mod changes;
 mod checkup;
 mod daemon;
 mod document;
 mod drains;
+mod explain;
 mod filter_state;
 mod finding;
 mod migration;
@@ -31,6 +36,7 @@ mod trace;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use self::changes::{DaemonChange, DaemonChanges};
 pub use self::checkup::{Check, Checkup, CheckupSummary};
 pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
@@ -38,6 +44,11 @@ pub use self::daemon::{
 };
 pub use self::document::{Document, schemas};
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
+pub use self::explain::{
+    AddressExplanation, AddressKind, AddressServer, AddressService, ExplainedDrain,
+    ExplainedEndpoint, LastChange, Place, PodEndpoint, PodExplanation, Presence,
+    ServiceExplanation, ServiceHealthCheck, SetEntry, Verdict,
+};
 pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Reset, Style};
@@ -88,8 +89,19 @@ pub fn warning(text: &str) {
     line(WARNING, "warning", text);
 }
 
+/// True if findings are not printed on standard error.
+static FINDINGS_HIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// Keeps [`finding`] from printing, for a command that prints findings of its own choice.
+pub fn hide_findings() {
+    FINDINGS_HIDDEN.store(true, Ordering::Relaxed);
+}
+
 /// Prints a finding on standard error: `error: KIV0101 Service default/web: spec.clusterIPs[0]: …`.
 pub fn finding(finding: &Finding) {
+    if FINDINGS_HIDDEN.load(Ordering::Relaxed) {
+        return;
+    }
     let Finding {
         code,
         kind,

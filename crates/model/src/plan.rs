@@ -2,6 +2,7 @@
 
 mod apply;
 mod gate;
+mod line;
 #[cfg(test)]
 mod tests;
 
@@ -348,11 +349,7 @@ impl Plan {
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         for planned in self.ops() {
-            match planned.op.effect() {
-                OpEffect::Add => summary.add += 1,
-                OpEffect::Change => summary.change += 1,
-                OpEffect::Delete => summary.delete += 1,
-            }
+            summary.count(&planned.op);
         }
         summary
     }
@@ -367,6 +364,17 @@ pub struct Summary {
     pub change: usize,
     /// Number of deletions.
     pub delete: usize,
+}
+
+impl Summary {
+    /// Counts `op` by its effect.
+    pub fn count(&mut self, op: &Op) {
+        match op.effect() {
+            OpEffect::Add => self.add += 1,
+            OpEffect::Change => self.change += 1,
+            OpEffect::Delete => self.delete += 1,
+        }
+    }
 }
 
 impl fmt::Display for Summary {

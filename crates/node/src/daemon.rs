@@ -30,6 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::change_log::ChangeRecorder;
 use crate::logging;
 use crate::mailbox::{NodeEvents, mailbox};
 use crate::reload::ConfigWatcher;
@@ -223,6 +224,7 @@ fn work(
             &telemetry,
             resolved.settings.service_metrics,
         ));
+        observers.push(Box::new(ChangeRecorder::new(telemetry.change_log())));
         observers.push(Box::new(telemetry));
         interfaces = interfaces::watch(to_node.clone());
     }

@@ -6,6 +6,7 @@
 //! The server answers one request for each connection. It closes connections of clients that send
 //! or read too slowly. A [`ConnectionPool`] limits the connections of all listeners together.
 
+mod changes_page;
 pub mod flagz;
 pub mod health_pages;
 pub mod metrics_pages;
@@ -25,6 +26,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use serde::Serialize;
 
 pub use self::listen::listen;
 pub use self::pool::{ConnectionPool, Share};
@@ -63,7 +65,38 @@ const NOSNIFF: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("nosniff"),
 );
 
+/// Version of the JSON documents of the pages. It changes if the meaning of a field changes.
+const API_VERSION: &str = "kube-ipvs.io/v1alpha1";
+
+/// A JSON document with a kind and a version, as in Kubernetes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a, T> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(flatten)]
+    content: &'a T,
+}
+
+impl<'a, T: Serialize> Document<'a, T> {
+    fn new(kind: &'static str, content: &'a T) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind,
+            content,
+        }
+    }
+}
+
 impl Reply {
+    /// Returns `value` as JSON for people and programs.
+    fn document(value: &impl Serialize) -> Self {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => Self::json(StatusCode::OK, text + "\n"),
+            Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
+
     /// Returns JSON, as kube-proxy's servers send it.
     #[must_use]
     pub fn json(status: StatusCode, body: String) -> Self {

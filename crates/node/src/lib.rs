@@ -3,6 +3,7 @@
 //! The crate `reconciler` makes every decision and does no IO. [`run`](mod@run) carries the
 //! decisions out. [`daemon`] assembles `kube-ipvsd`.
 
+pub mod change_log;
 pub mod changes;
 pub mod daemon;
 pub mod events;

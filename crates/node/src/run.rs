@@ -5,10 +5,11 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel, OpOutcome};
+use model::names::ObjectName;
 use model::plan::Stage;
 use sources::SourceEvent;
 use tokio::runtime::Handle;
@@ -73,6 +74,9 @@ pub trait Observer {
     /// Called for each event of a source. `_changed` is true if the event changes an object; a
     /// relisted, unchanged object is not a change.
     fn queued(&mut self, _arrival: &Arrival, _changed: bool, _now: Moment) {}
+    /// Called after [`Self::queued`] for an event that changed these Services or their slices.
+    /// `_arrived` is the time at which the source received the event.
+    fn changed(&mut self, _services: &BTreeSet<ObjectName>, _arrived: Instant) {}
     /// Called for each report of the reconciler.
     fn reported(&mut self, _report: &Report, _now: Moment) {}
     /// Called after each stage, with one outcome for each op in the same order.
@@ -93,6 +97,11 @@ impl Observer for Vec<Box<dyn Observer>> {
             .for_each(|each| each.queued(arrival, changed, now));
     }
 
+    fn changed(&mut self, services: &BTreeSet<ObjectName>, arrived: Instant) {
+        self.iter_mut()
+            .for_each(|each| each.changed(services, arrived));
+    }
+
     fn reported(&mut self, report: &Report, now: Moment) {
         self.iter_mut().for_each(|each| each.reported(report, now));
     }
@@ -108,6 +117,22 @@ impl Observer for Vec<Box<dyn Observer>> {
 
     fn idle(&mut self, reconciler: &Reconciler, now: Moment) {
         self.iter_mut().for_each(|each| each.idle(reconciler, now));
+    }
+}
+
+/// An event that waits to be handled.
+struct Waiting {
+    event: Event,
+    /// Time at which the source received the event; `None` for events of other origin.
+    arrived: Option<Instant>,
+}
+
+impl From<Event> for Waiting {
+    fn from(event: Event) -> Self {
+        Self {
+            event,
+            arrived: None,
+        }
     }
 }
 
@@ -164,7 +189,7 @@ struct Loop<'a> {
     observer: &'a mut dyn Observer,
     sources_live: bool,
     reporter: Reporter,
-    pending: VecDeque<Event>,
+    pending: VecDeque<Waiting>,
     /// Time of the last wakeup or of the kernel's last answer.
     now: Moment,
     /// Time of the last call of [`Observer::idle`].
@@ -175,7 +200,7 @@ impl Loop<'_> {
     /// Handles the pending events and carries out their effects.
     fn turn(&mut self, until: Until) -> Option<Ended> {
         self.advance_clock();
-        while let Some(event) = self.pending.pop_front() {
+        while let Some(Waiting { event, arrived }) = self.pending.pop_front() {
             let arrival = match &event {
                 Event::Cluster(event) => Some(Arrival::of(event)),
                 _ => None,
@@ -184,6 +209,12 @@ impl Loop<'_> {
             if let Some(arrival) = arrival {
                 let changed = self.reconciler.changed_last();
                 self.observer.queued(&arrival, changed, self.now);
+            }
+            if let Some(arrived) = arrived {
+                let services = self.reconciler.changed_services();
+                if !services.is_empty() {
+                    self.observer.changed(services, arrived);
+                }
             }
             for effect in effects {
                 if let Effect::Report(report) = &effect {
@@ -196,7 +227,7 @@ impl Loop<'_> {
                 self.advance_clock();
                 // New events precede the answer, which may cause the next effect.
                 self.take_in();
-                self.pending.push_back(answer);
+                self.pending.push_back(answer.into());
                 if self.now.instant.duration_since(self.looked) >= LOOK {
                     self.look();
                 }
@@ -227,7 +258,8 @@ impl Loop<'_> {
 
     /// Receives a limited number of new events without waiting.
     fn take_in(&mut self) {
-        self.pending.extend(self.inputs.node.try_take());
+        self.pending
+            .extend(node_events(self.inputs.node.try_take()));
         for _ in 0..MAX_EVENTS {
             match self.inputs.sources.try_recv() {
                 Ok(event) => self.pending.extend(self.reporter.source_event(event)),
@@ -255,12 +287,16 @@ impl Loop<'_> {
                     self.pending.extend(self.reporter.source_event(event));
                 }
             }
-            Wake::Node(events) => self.pending.extend(events),
-            Wake::Timeout => self.pending.push_back(Event::Timeout),
+            Wake::Node(events) => self.pending.extend(node_events(events)),
+            Wake::Timeout => self.pending.push_back(Event::Timeout.into()),
             Wake::Stop => return Some(Ended::Stopped),
         }
         None
     }
+}
+
+fn node_events(events: Vec<Event>) -> impl Iterator<Item = Waiting> {
+    events.into_iter().map(Waiting::from)
 }
 
 async fn next(inputs: &mut Inputs, sources_live: bool, deadline: Instant) -> Wake {

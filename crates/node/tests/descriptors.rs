@@ -322,7 +322,7 @@ fn a_change_that_could_not_be_read_is_read_later() {
     while lists < ObjectKind::ALL.len() {
         lists += usize::from(matches!(
             next(),
-            SourceEvent::Cluster(ClusterEvent::ListDone(_))
+            SourceEvent::Cluster(ClusterEvent::ListDone(_), _)
         ));
     }
     let files = all_descriptors();
@@ -333,5 +333,5 @@ fn a_change_that_could_not_be_read_is_read_later() {
     .expect("the file moves");
     while !matches!(next(), SourceEvent::Trouble(_)) {}
     drop(files);
-    while !matches!(next(), SourceEvent::Cluster(ClusterEvent::Upsert(_))) {}
+    while !matches!(next(), SourceEvent::Cluster(ClusterEvent::Upsert(_), _)) {}
 }

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::{AddressFamily, Statistics};
+use model::plan::Stage;
 use model::{ClusterEvent, ClusterState, Finding, NodeConfig, NodeState, ObjectKind};
+use model::{Op, PlannedOp, Reason};
+use node::change_log::{ChangeLog, ChangeRecorder};
 use node::events;
 use node::health::{Health, Moment};
 use node::http::metrics_pages::Pages;
@@ -14,6 +17,7 @@ use node::http::status::{DrainStatus, Status};
 use node::http::{Request, health_pages, metrics_pages};
 use node::logging::{self, LogFormat};
 use node::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions, VirtualServerTraffic};
+use node::run::Observer as _;
 use proptest::prelude::*;
 use reconciler::Report;
 use serde_json::{Map, Value, json};
@@ -247,6 +251,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         metrics,
         health,
         status: Arc::new(RwLock::new(status)),
+        changes: changes(desired),
         config: watch::channel(Arc::new(config(text))).1,
         // Flags come from the administrator, as the configuration does.
         flags: Arc::new([("kubeconfig".to_owned(), text.replace('q', ""))].into()),
@@ -259,6 +264,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         (&pages, "/statusz", "format=json"),
         (&pages, "/configz", ""),
         (&pages, "/drains", ""),
+        (&pages, "/changes", ""),
         (&pages, text, text),
         (&proxy_health, "/healthz", ""),
         (&proxy_health, "/livez", ""),
@@ -267,6 +273,21 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         let reply = handler(&Request { path, query });
         check_lines(path, &reply.body);
     }
+}
+
+/// Returns a log in which every virtual server was added.
+fn changes(desired: &model::Desired) -> ChangeLog {
+    let log = ChangeLog::default();
+    let servers = desired.tables.virtual_servers.values();
+    let ops = servers.map(|entry| PlannedOp {
+        op: Op::AddVirtualServer(entry.server.clone()),
+        owner: (desired.owners.virtual_servers.get(&entry.server.key)).cloned(),
+        reason: Reason::Missing,
+    });
+    let stage = Stage { ops: ops.collect() };
+    let outcomes: Vec<_> = stage.ops.iter().map(|_| Ok(())).collect();
+    ChangeRecorder::new(log.clone()).applied(&stage, &outcomes);
+    log
 }
 
 /// Returns a configuration with an unchecked text. It comes from the administrator, so it is

@@ -87,6 +87,16 @@ impl Compiler {
         self.config = config;
     }
 
+    /// Returns the properties of the node.
+    pub(crate) fn node(&self) -> &NodeContext {
+        &self.node
+    }
+
+    /// Returns the configuration.
+    pub(crate) fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
     /// Returns the desired tables of the node.
     #[must_use]
     pub fn desired(&self) -> &Desired {

@@ -10,6 +10,7 @@
 mod claim_index;
 mod compile;
 mod diff;
+mod explain;
 mod host_rules;
 mod lower;
 mod node_context;
@@ -24,6 +25,10 @@ pub use compile::{Compiler, compile, lint};
 pub use diff::{
     Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_marked,
     release,
+};
+pub use explain::{
+    EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServedSite,
+    ServiceExplanation, SiteExplanation, SiteOutcome,
 };
 pub use host_rules::harmful_rules;
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

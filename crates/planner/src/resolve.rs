@@ -28,7 +28,7 @@ use model::names::{Name, ServicePortName};
 use model::tables::WithoutLocal;
 
 use self::addresses::Addresses;
-use self::endpoints::Candidates;
+use self::endpoints::{Candidates, Skips};
 use self::health::LocalReady;
 pub(crate) use self::limits::outside_addresses;
 use self::limits::{Budget, Demand};
@@ -37,6 +37,9 @@ use self::ports::{UsablePort, usable_ports};
 use self::ranges::Ranges;
 use self::refusals::Refusals;
 pub(crate) use self::slices::unlabelled;
+use crate::explain::{
+    EndpointExplanation, PortExplanation, RefusedAddress, SiteExplanation, SiteOutcome,
+};
 use crate::node_context::NodeContext;
 use crate::protected::NodeResource;
 
@@ -65,6 +68,42 @@ pub(crate) fn resolve(
     node: &NodeContext,
     config: &NodeConfig,
 ) -> Resolved {
+    resolve_with(service, slices, node, config, &mut None)
+}
+
+/// Resolves `service` on this node, and returns the decisions too.
+pub(crate) fn resolve_explained(
+    service: &Service,
+    slices: &[EndpointSlice],
+    node: &NodeContext,
+    config: &NodeConfig,
+) -> (Resolved, Decisions) {
+    let mut decisions = Some(Decisions::default());
+    let resolved = resolve_with(service, slices, node, config, &mut decisions);
+    (resolved, decisions.unwrap_or_default())
+}
+
+/// Decisions that a [`Resolved`] does not show.
+#[derive(Debug, Default)]
+pub(crate) struct Decisions {
+    /// Requested addresses that are not served.
+    pub(crate) refused_addresses: Vec<RefusedAddress>,
+    /// Addresses and ports that are not served.
+    pub(crate) unserved: Vec<SiteExplanation>,
+    /// Ports with their endpoints.
+    pub(crate) ports: Vec<PortExplanation>,
+    /// Endpoints of families without an address.
+    pub(crate) other_families: Vec<EndpointExplanation>,
+}
+
+/// Resolves `service`, and records the decisions if `decisions` is given.
+fn resolve_with(
+    service: &Service,
+    slices: &[EndpointSlice],
+    node: &NodeContext,
+    config: &NodeConfig,
+    decisions: &mut Option<Decisions>,
+) -> Resolved {
     let mut resolved = Resolved::default();
     if service.kind == ServiceKind::ExternalName || service.cluster_ips.is_empty() {
         return resolved;
@@ -85,7 +124,10 @@ pub(crate) fn resolve(
         ranges: Ranges::of(service, node, config, findings),
     };
     answers::check(service, slices, &ports, &resolver.addresses, findings);
-    let mut notes = Notes::default();
+    let mut notes = Notes {
+        decisions: decisions.take(),
+        ..Notes::default()
+    };
     for pass in resolver.passes(&ports) {
         for port in &ports {
             for family in resolver.addresses.families() {
@@ -106,6 +148,10 @@ pub(crate) fn resolve(
     if ports.is_empty() {
         (resolved.unserved).extend(resolver.addresses.cluster_ips().map(NodeResource::Address));
     }
+    if let Some(recorded) = &mut notes.decisions {
+        resolver.record_addresses(recorded);
+    }
+    *decisions = notes.decisions;
     notes.policies.report(service, findings);
     resolved.without_local = notes.policies.without_local;
     let families = resolver.addresses.families().collect();
@@ -155,6 +201,37 @@ struct Notes {
     ready: LocalReady,
     refusals: Refusals,
     budget: Budget,
+    /// Decisions for an explanation; `None` if no explanation is requested.
+    decisions: Option<Decisions>,
+}
+
+impl Notes {
+    /// Records that `site` is not served.
+    fn unserved(&mut self, site: &Site, port: &UsablePort, outcome: SiteOutcome) {
+        if let Some(decisions) = &mut self.decisions {
+            decisions.unserved.push(SiteExplanation {
+                kind: site.kind,
+                address: site.address,
+                port: site.port,
+                protocol: port.protocol,
+                port_name: port.name.clone(),
+                outcome,
+            });
+        }
+    }
+}
+
+impl PortExplanation {
+    fn new(port: &UsablePort, family: AddressFamily, endpoints: Vec<EndpointExplanation>) -> Self {
+        Self {
+            name: port.name.clone(),
+            protocol: port.protocol,
+            number: port.number,
+            node_port: port.node_port,
+            family,
+            endpoints,
+        }
+    }
 }
 
 /// An address and port at which a Service port is served.
@@ -197,7 +274,13 @@ impl Resolver<'_> {
         notes: &mut Notes,
     ) {
         let mut sites = self.sites(port, family);
-        sites.retain(|site| !notes.refusals.refuse(site, port, self.node));
+        sites.retain(|site| {
+            let refused = notes.refusals.refuse(site, port, self.node);
+            if refused && pass.serves(site.kind) {
+                notes.unserved(site, port, SiteOutcome::HostPort);
+            }
+            !refused
+        });
         let external = sites
             .iter()
             .any(|site| site.kind != FrontendKind::ClusterIp);
@@ -205,7 +288,11 @@ impl Resolver<'_> {
             return;
         }
         let name = &self.config.node_name;
-        let candidates = Candidates::gather(self.slices, port, family, name);
+        let mut skips = match notes.decisions {
+            Some(_) if pass != Pass::Others => Skips::kept(),
+            _ => Skips::default(),
+        };
+        let candidates = Candidates::gather(self.slices, port, family, name, &mut skips);
         // One endpoint above the limit is kept, so that the excess is detected.
         let room = (self.config.service_limits.real_servers + 1)
             .saturating_sub(resolved.local_endpoints.len());
@@ -214,6 +301,13 @@ impl Resolver<'_> {
             .extend(candidates.local(port.protocol).take(room));
         notes.ready.extend(candidates.local_ready());
         let choice = candidates.choose(self.service, external, name, self.node.zone.as_ref());
+        if let (Some(skipped), Some(decisions)) = (skips.into_kept(), &mut notes.decisions) {
+            let external = external.then(|| policy::external(self.service));
+            let internal = self.service.internal_policy;
+            let mut endpoints = candidates.explain(&choice, internal, external);
+            endpoints.extend(skipped);
+            (decisions.ports).push(PortExplanation::new(port, family, endpoints));
+        }
         let owner = Arc::new(ServicePortName {
             service: self.service.name.clone(),
             port: port.name.clone(),
@@ -228,6 +322,7 @@ impl Resolver<'_> {
             let demand = Demand::new(sources.ranges(), backends.len());
             if !(notes.budget).take(demand, self.config.service_limits) {
                 notes.refusals.note(&site);
+                notes.unserved(&site, port, SiteOutcome::OverLimit);
                 continue;
             }
             (notes.policies).note(site.kind, family, lacks_local && choice.anywhere);
@@ -247,6 +342,16 @@ impl Resolver<'_> {
                 finishing: finishing.clone(),
             });
         }
+    }
+
+    /// Records the addresses that are not served, and the endpoints that no address can reach.
+    fn record_addresses(&self, decisions: &mut Decisions) {
+        decisions.refused_addresses = self.addresses.refused_addresses().to_vec();
+        let families: Vec<_> = self.addresses.families().map(Some).collect();
+        let others = (self.slices.iter()).filter(|slice| !families.contains(&slice.family));
+        decisions.other_families = others
+            .flat_map(|slice| endpoints::of_other_family(slice, &self.config.node_name))
+            .collect();
     }
 
     fn sites(&self, port: &UsablePort, family: AddressFamily) -> Vec<Site> {

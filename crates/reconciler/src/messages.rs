@@ -64,8 +64,12 @@ pub enum Report {
     Synced {
         /// The cause of the sync.
         trigger: Trigger,
+        /// True for the first sync of this process.
+        first: bool,
         /// The number of planned ops by kind.
         summary: Summary,
+        /// The number of ops that succeeded, by kind.
+        done: Summary,
         /// Number of ops that failed or were skipped because a prerequisite failed.
         failed: usize,
         /// Duration of the sync, including its readings.
@@ -117,7 +121,7 @@ impl Trigger {
         Self::Node,
     ];
 
-    /// Returns the name used in logs, in `/statusz` and as a metric label.
+    /// Returns the name used in logs and as a metric label.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -128,6 +132,13 @@ impl Trigger {
             Self::Drain => "drain",
             Self::Node => "node",
         }
+    }
+
+    /// Returns the name for people and in `/statusz`: `first sync` for the first sync of a
+    /// process, else [`Self::name`].
+    #[must_use]
+    pub fn cause(self, first: bool) -> &'static str {
+        if first { "first sync" } else { self.name() }
     }
 
     /// Returns true if the sync looks for changes that other programs made.

@@ -8,6 +8,7 @@ use model::cluster::ClusterState;
 use model::config::NodeConfig;
 use model::finding::Finding;
 use model::missing_family::MissingFamily;
+use model::names::ObjectName;
 use model::snapshot::Snapshot;
 
 use crate::agenda::{Due, Task};
@@ -54,6 +55,13 @@ impl Reconciler {
     #[must_use]
     pub fn changed_last(&self) -> bool {
         self.changed_last
+    }
+
+    /// Returns the Services that the last cluster event changed, by themselves or by their slices.
+    /// Before the end of the first sync there are none, since lists are no changes.
+    #[must_use]
+    pub fn changed_services(&self) -> &BTreeSet<ObjectName> {
+        &self.changed_services
     }
 
     /// Returns the number of Services that wait to be compiled because they are too large for one

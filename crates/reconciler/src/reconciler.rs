@@ -18,6 +18,7 @@ use model::cluster::{ClusterEvent, ClusterState};
 use model::config::NodeConfig;
 use model::finding::{Finding, FindingIndex};
 use model::kernel::{OpError, OpErrorKind, OpOutcome};
+use model::names::ObjectName;
 use model::plan::{Op, Stage};
 use model::snapshot::Snapshot;
 use planner::Compiler;
@@ -85,6 +86,8 @@ pub struct Reconciler {
     pub(crate) applied: u64,
     /// True if the last cluster event changed an object.
     pub(crate) changed_last: bool,
+    /// Services that the last cluster event changed, once the first sync has ended.
+    pub(crate) changed_services: BTreeSet<ObjectName>,
 }
 
 /// Origin of a finding that is not about an object of the cluster.
@@ -128,6 +131,7 @@ impl Reconciler {
             synced: false,
             absorbed: 0,
             changed_last: false,
+            changed_services: BTreeSet::new(),
             applied: 0,
         }
     }
@@ -193,6 +197,10 @@ impl Reconciler {
         let was_complete = self.cluster.is_complete();
         let changed = self.cluster.absorb(event);
         self.changed_last = !changed.is_empty();
+        self.changed_services = match self.synced {
+            true => changed.services.clone(),
+            false => BTreeSet::new(),
+        };
         self.absorbed += 1;
         if !self.cluster.is_complete() {
             // The first audit compiles the whole cluster once the lists are complete.

@@ -56,6 +56,8 @@ pub(crate) struct SyncRun {
     /// Number of cluster events that are applied once this sync ends.
     pub(crate) covers: Option<u64>,
     pub(crate) summary: Summary,
+    /// The ops that succeeded.
+    pub(crate) done: Summary,
     /// Entries with a failed op, and the error.
     pub(crate) failures: BTreeMap<EntryKey, OpErrorKind>,
     /// Entries with an op that was skipped because a prerequisite failed.
@@ -91,6 +93,7 @@ impl SyncRun {
             torn: false,
             covers: None,
             summary: Summary::default(),
+            done: Summary::default(),
             failures: BTreeMap::new(),
             blocked: BTreeSet::new(),
             failed_ops: 0,
@@ -220,6 +223,7 @@ impl SyncRun {
     }
 
     pub(crate) fn done(&mut self, op: &Op) {
+        self.done.count(op);
         self.gate.done(op);
     }
 

@@ -1,14 +1,15 @@
 //! Events of a source.
 
 use std::fmt;
+use std::time::Instant;
 
 use model::{ClusterEvent, Name};
 
 /// One message of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceEvent {
-    /// A change of the cluster.
-    Cluster(ClusterEvent),
+    /// A change of the cluster, and the time at which the source received it.
+    Cluster(ClusterEvent, Instant),
     /// A problem of the source. The source keeps trying, and earlier events stay valid. A lasting
     /// problem is repeated at intervals; a different problem is reported at once.
     Trouble(SourceProblem),

@@ -75,7 +75,7 @@ impl EventSink {
     /// The receiver was dropped.
     pub async fn cluster(&self, event: ClusterEvent, arrived: Instant) -> Result<(), ReceiverGone> {
         self.progress.backlog.stamp(&event, arrived);
-        self.send(SourceEvent::Cluster(event)).await
+        self.send(SourceEvent::Cluster(event, arrived)).await
     }
 
     pub(crate) async fn trouble(&self, problem: SourceProblem) -> Result<(), ReceiverGone> {

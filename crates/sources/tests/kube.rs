@@ -128,7 +128,7 @@ impl Scene {
     async fn receive(&mut self) {
         let event = timeout_at(self.deadline, self.events.recv()).await;
         match event.expect("an event in time").expect("a running source") {
-            SourceEvent::Cluster(event) => {
+            SourceEvent::Cluster(event, _) => {
                 self.lists += usize::from(matches!(event, ClusterEvent::ListStarted(_)));
                 let before = self.state.is_complete();
                 let changed = self.state.absorb(event.clone());

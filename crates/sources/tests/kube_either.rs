@@ -172,7 +172,7 @@ impl Scene {
     async fn receive(&mut self) {
         let event = timeout(TIMEOUT, self.events.recv()).await;
         match event.expect("an event in time").expect("a running source") {
-            SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
+            SourceEvent::Cluster(event, _) => drop(self.state.absorb(event)),
             SourceEvent::Trouble(problem) => drop(self.troubled.insert(problem.subject)),
             SourceEvent::Recovered { .. } => {}
         }

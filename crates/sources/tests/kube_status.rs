@@ -50,7 +50,7 @@ impl Scene {
             tokio::spawn(async move {
                 let mut applied = 0;
                 while let Some(event) = events.recv().await {
-                    applied += u64::from(matches!(event, SourceEvent::Cluster(_)));
+                    applied += u64::from(matches!(event, SourceEvent::Cluster(..)));
                     backlog.applied(applied);
                 }
             });
@@ -229,7 +229,7 @@ async fn events_age_while_the_receiver_hangs() {
     while scene.progress.backlog.oldest().is_none() {
         // Receive the first lists and nothing more.
         let event = events.recv().await.expect("a running source");
-        taken += u64::from(matches!(event, SourceEvent::Cluster(_)));
+        taken += u64::from(matches!(event, SourceEvent::Cluster(..)));
     }
     scene.progress.backlog.applied(u64::MAX);
     assert_eq!(scene.progress.backlog.oldest(), None);

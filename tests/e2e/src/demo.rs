@@ -155,7 +155,7 @@ fn start(output: &mut Output, stage: &Stage) -> Outcome<Process> {
         .world
         .daemon(&[&"--kubeconfig", kubeconfig, &"--config", &config])?;
     eventually(|| stage.has_no_difference())?;
-    output.log(&daemon, "synced. Plan");
+    output.log(&daemon, "synced: ");
     let table = stage.world.ipvsctl(&[&"get", &"servers"])?.exits(0)?.out;
     output.command("ipvsctl get servers", &table);
     Ok(daemon)

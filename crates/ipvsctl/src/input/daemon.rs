@@ -5,12 +5,12 @@ mod tests;
 
 use std::net::SocketAddr;
 
-use model::escaped;
+use model::{ObjectName, escaped};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sources::proxy;
 
-use crate::schema::{DaemonDrain, DaemonStatus};
+use crate::schema::{DaemonChanges, DaemonDrain, DaemonStatus};
 
 /// Returns the status of kube-ipvsd.
 ///
@@ -28,6 +28,32 @@ pub fn status(address: SocketAddr) -> Result<DaemonStatus, String> {
 /// As [`status`].
 pub fn drains(address: SocketAddr) -> Result<Vec<DaemonDrain>, String> {
     ask(address, "/drains")
+}
+
+/// Returns the last `limit` changes that kube-ipvsd made for `service`.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn changes(
+    address: SocketAddr,
+    service: &ObjectName,
+    limit: usize,
+) -> Result<DaemonChanges, String> {
+    let ObjectName { namespace, name } = service;
+    let is_plain = |text: &str| {
+        (text.bytes()).all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+    };
+    // A name in a file may be any text, and must not end the line of the request.
+    if !is_plain(namespace) || !is_plain(name) {
+        return Err(format!(
+            "{service} is not the name of a Service in a cluster"
+        ));
+    }
+    ask(
+        address,
+        &format!("/changes?service={namespace}/{name}&limit={limit}"),
+    )
 }
 
 fn ask<T: DeserializeOwned>(address: SocketAddr, path: &str) -> Result<T, String> {

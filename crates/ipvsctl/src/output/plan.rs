@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use ipvs::text::{print_real_server, print_service_selector, print_virtual_server};
 use ipvs::{RealServerKey, VirtualServerKey};
 use model::{Name, ObjectName, Op, Plan, PlannedOp};
 
@@ -83,29 +82,7 @@ pub fn text(plan: &Plan) -> String {
 /// Returns the change in the syntax of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`.
 #[must_use]
 pub fn line(op: &Op) -> String {
-    match op {
-        Op::SetSysctl(name, value) => format!("{name} = {value}"),
-        Op::SetTimeouts(ipvs::Timeouts { tcp, tcp_fin, udp }) => format!(
-            "--set {} {} {}",
-            tcp.as_secs(),
-            tcp_fin.as_secs(),
-            udp.as_secs()
-        ),
-        Op::CreateSet(set, header) => format!("create {set} {header}"),
-        Op::ReplaceSet(set, with) => format!("replace {set} {}", with.header),
-        Op::AddEntry(set, entry) => format!("add {set} {entry}"),
-        Op::DelEntry(set, entry) => format!("del {set} {entry}"),
-        Op::DestroySet(set) => format!("destroy {set}"),
-        Op::PatchRules(family, patch) => format!("{family} rules: {patch}"),
-        Op::EnsureDevice | Op::DelDevice => format!("device {}", model::DEVICE),
-        Op::AddAddress(address) | Op::DelAddress(address) => host_address(*address),
-        Op::AddVirtualServer(server) => print_virtual_server(server),
-        Op::SetVirtualServer(server) => edit(&print_virtual_server(server), "-A", "-E"),
-        Op::DelVirtualServer(key) => format!("-D {}", print_service_selector(key)),
-        Op::AddRealServer(key, real) => print_real_server(key, real),
-        Op::SetRealServer(key, real) => edit(&print_real_server(key, real), "-a", "-e"),
-        Op::DelRealServer(key, real) => format!("-d {} -r {real}", print_service_selector(key)),
-    }
+    op.line()
 }
 
 /// Returns `10.96.0.10/32` or `fd00::10/128`.
@@ -175,13 +152,5 @@ fn place(op: &Op) -> (u8, Option<VirtualServerKey>, Option<RealServerKey>) {
         Op::DelEntry(..) => (13, None, None),
         Op::DestroySet(_) => (14, None, None),
         Op::DelDevice => (15, None, None),
-    }
-}
-
-/// Returns `line` with the command `add` replaced by `edit`.
-fn edit(line: &str, add: &str, edit: &str) -> String {
-    match line.strip_prefix(add) {
-        Some(rest) => format!("{edit}{rest}"),
-        None => line.to_owned(),
     }
 }

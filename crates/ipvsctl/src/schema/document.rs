@@ -5,7 +5,10 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{API_VERSION, Checkup, Drains, Findings, Migration, NodeTables, Plan, Timeouts, Trace};
+use super::{
+    API_VERSION, AddressExplanation, Checkup, Drains, Findings, Migration, NodeTables, Plan,
+    PodExplanation, ServiceExplanation, Timeouts, Trace,
+};
 use crate::commands::config::EffectiveConfiguration;
 use crate::commands::version::Versions;
 
@@ -34,6 +37,7 @@ macro_rules! documents {
 }
 
 documents![
+    AddressExplanation,
     Checkup,
     Drains,
     EffectiveConfiguration,
@@ -41,6 +45,8 @@ documents![
     Migration,
     NodeTables,
     Plan,
+    PodExplanation,
+    ServiceExplanation,
     Timeouts,
     Trace,
     Versions,

@@ -7,6 +7,7 @@ mod colors;
 mod config;
 mod diff;
 mod docs;
+mod explain;
 mod folder;
 mod migrate;
 mod misc;

@@ -211,7 +211,6 @@ fn hostile_text_is_escaped_and_cut_in_json() {
         "analyze -f hostile.json --node-state node.yaml -o json",
         "render -f hostile.json --node-state node.yaml -o json",
         "diff -f hostile.json --node-state node.yaml --live live.txt -o json",
-        "trace -f hostile.json --node-state node.yaml --desired --from outside --to 10.96.0.1:80 -o json",
     ] {
         let ran = folder.run(args);
         ran.json();
@@ -252,7 +251,8 @@ proptest! {
             "--color always diff -f hostile.json --node-state node.yaml --live live.txt",
             "diff -f hostile.json --node-state node.yaml --live live.txt -o json",
             "diff -f hostile.json --node-state node.yaml --live live.txt -o yaml",
-            "--color always trace -f hostile.json --node-state node.yaml --desired --from outside --to 10.96.0.1:80 -o wide",
+            "explain ip 10.96.0.1 -f hostile.json --node-state node.yaml --live live.txt",
+            "explain ip 192.0.2.7 -f hostile.json --node-state node.yaml --live live.txt -o json",
         ] {
             check_ran(&folder, args);
         }
@@ -267,7 +267,6 @@ proptest! {
             .with("objects.json", &text)
             .with("tables.txt", &format!("# ipvs\n-A -t 10.96.0.200:80 -s {word}\n-a {word}\n{text}\n# addresses\n{text}\n"))
             .with("scheduler.txt", &format!("# ipvs\n-A -t 10.96.0.200:80 -s {word}\n# addresses\n"))
-            .with("rules.txt", &format!("# ipvs\n# addresses\n# rules4\n*nat\n:KUBE-SERVICES -\n-A PREROUTING -j KUBE-SERVICES\n-A KUBE-SERVICES -m comment --comment \"{word}\" -m {word} -j DROP\nCOMMIT\n"))
             .with("tables.json", &json!({"kind": text, text.as_str(): text}).to_string())
             .with("state.json", &json!({"nodeName": text, "kernel": text, "interfaces": [{"name": text}]}).to_string())
             .with("odd-state.json", &json!({"nodeName": [], text.as_str(): text}).to_string())
@@ -286,8 +285,6 @@ proptest! {
             "diff -f objects.json --node node1 --live tables.txt",
             "diff -f objects.json --node node1 --live scheduler.txt",
             "diff -f objects.json --node node1 --live tables.json",
-            "trace -f objects.json --node-state state.json --live scheduler.txt --from host --to 10.96.0.200:80",
-            "trace -f objects.json --node-state state.json --live rules.txt --from outside --to 10.96.0.200:80",
             "get servers --live tables.txt",
             "get servers --live scheduler.txt",
             "get servers --live scheduler.txt -o wide",

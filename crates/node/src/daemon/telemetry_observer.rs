@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Fatal;
+use crate::change_log::ChangeLog;
 use crate::changes::{Arrival, ProgrammingLatency};
 use crate::health::Moment;
 use crate::health_checks::ListenOn;
@@ -109,6 +110,11 @@ impl TelemetryObserver {
     /// Returns the receiver of readings of the kernel's counters.
     pub(super) fn traffic(&self) -> Traffic {
         self.telemetry.traffic().clone()
+    }
+
+    /// Returns the log of changes that `/changes` shows.
+    pub(super) fn change_log(&self) -> ChangeLog {
+        self.telemetry.changes().clone()
     }
 
     /// Records that the changes of the first `through` cluster events have been tried.

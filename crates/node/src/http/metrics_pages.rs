@@ -6,13 +6,13 @@ use std::time::Instant;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use model::config::ExternalIpPolicy;
-use serde::Serialize;
 use sources::config::Resolved;
 use tokio::sync::watch;
 
 use super::flagz::{self, Flags};
 use super::status::Status;
-use super::{Handler, NOSNIFF, Reply, Request};
+use super::{Document, Handler, NOSNIFF, Reply, Request, changes_page};
+use crate::change_log::ChangeLog;
 use crate::health::{Health, Moment};
 use crate::metrics::{CONTENT_TYPE as METRICS, HealthPage, Metrics};
 
@@ -25,6 +25,8 @@ pub struct Pages {
     pub health: Arc<Mutex<Health>>,
     /// `/statusz` and `/drains`.
     pub status: Arc<RwLock<Status>>,
+    /// `/changes`.
+    pub changes: ChangeLog,
     /// `/configz`: the configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
     /// `/flagz`: the command line.
@@ -32,7 +34,7 @@ pub struct Pages {
 }
 
 /// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`,
-/// `/statusz` and `/drains`.
+/// `/statusz`, `/drains` and `/changes`.
 #[must_use]
 pub fn handler(pages: Pages) -> Handler {
     Arc::new(move |request| pages.reply(request))
@@ -54,10 +56,18 @@ impl Pages {
             "/statusz" => self.status(request.query),
             "/drains" => {
                 let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
-                json(&status.drains)
+                Reply::document(&status.drains)
             }
+            "/changes" => self.changes(request.query),
             _ => Reply::not_found(),
         }
+    }
+
+    fn changes(&self, query: &str) -> Reply {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        let (node_name, started) = (status.node_name.clone(), status.started.clone());
+        drop(status);
+        changes_page::reply(&self.changes, &node_name, &started, query)
     }
 
     fn metrics(&self) -> Reply {
@@ -85,7 +95,7 @@ impl Pages {
             .clone();
         status.sources = sources;
         if query.split('&').any(|pair| pair == "format=json") {
-            json(&status)
+            Reply::document(&Document::new("DaemonStatus", &status))
         } else {
             Reply::text(StatusCode::OK, status.to_string())
         }
@@ -99,13 +109,6 @@ fn exposition(text: Result<String, impl std::fmt::Display>) -> Reply {
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static(METRICS)), NOSNIFF],
             body: text,
         },
-        Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-    }
-}
-
-fn json(value: &impl Serialize) -> Reply {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => Reply::json(StatusCode::OK, text + "\n"),
         Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }

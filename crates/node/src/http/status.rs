@@ -50,12 +50,16 @@ pub struct Status {
 pub struct LastSync {
     /// End of the sync.
     pub time: String,
-    /// Cause: `change`, `retry`, `audit`, `drain` or `node`.
+    /// Cause: `first sync`, `change`, `retry`, `audit`, `audit_slice`, `drain` or `node`.
     pub cause: String,
     /// Duration in seconds.
     pub took_seconds: f64,
-    /// Numbers of planned additions, changes and deletions.
-    pub planned: [usize; 3],
+    /// Number of entries that were added.
+    pub added: usize,
+    /// Number of entries that were changed.
+    pub changed: usize,
+    /// Number of entries that were deleted.
+    pub deleted: usize,
     /// Number of ops that failed or were skipped because an op before them had failed.
     pub failed: usize,
 }
@@ -242,13 +246,15 @@ impl fmt::Display for LastSync {
             time,
             cause,
             took_seconds,
-            planned: [add, change, delete],
+            added,
+            changed,
+            deleted,
             failed,
         } = self;
         write!(
             f,
-            "Last sync: {time}, {cause}, {took_seconds:.3} s, {add} added, {change} changed, \
-             {delete} deleted, {failed} failed"
+            "Last sync: {time}, {cause}, {took_seconds:.3} s, {added} added, {changed} changed, \
+             {deleted} deleted, {failed} failed"
         )
     }
 }

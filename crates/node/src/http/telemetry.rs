@@ -23,6 +23,7 @@ use super::flagz::Flags;
 use super::metrics_pages::Pages;
 use super::status::Status;
 use super::{BindError, ConnectionPool, Handler, Server, Share, health_pages, metrics_pages};
+use crate::change_log::ChangeLog;
 use crate::health::{Health, Moment};
 use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
@@ -68,6 +69,7 @@ pub struct Telemetry {
     health: Arc<Mutex<Health>>,
     status: Arc<RwLock<Status>>,
     traffic: Traffic,
+    changes: ChangeLog,
     checks: watch::Sender<Arc<Wanted>>,
 }
 
@@ -128,6 +130,7 @@ impl Telemetry {
             health: Arc::new(Mutex::new(health)),
             status: Arc::new(RwLock::new(status)),
             traffic,
+            changes: ChangeLog::default(),
             checks,
         };
         let [health_pool, common_pool] = Share::ALL.map(|share| {
@@ -181,6 +184,7 @@ impl Telemetry {
             metrics: Arc::clone(&self.metrics),
             health: Arc::clone(&self.health),
             status: Arc::clone(&self.status),
+            changes: self.changes.clone(),
             config,
             flags: Arc::new(flags),
         })
@@ -204,6 +208,12 @@ impl Telemetry {
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// Returns the log of changes that `/changes` shows.
+    #[must_use]
+    pub fn changes(&self) -> &ChangeLog {
+        &self.changes
     }
 
     /// Records a cluster event that changes something.

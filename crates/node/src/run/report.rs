@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use model::finding::Code;
-use model::plan::PlannedOp;
+use model::plan::{PlannedOp, Summary};
 use model::{Finding, Level, Name, ObjectName, chain};
 use sources::{ProblemKind, SourceEvent, SourceProblem};
 use tracing::{debug, error, info, warn};
 
 use self::budget::{Line, LineBudget};
 use self::repeats::{Repeats, Seen};
+use super::Waiting;
 use reconciler::{Event, Report, Trigger};
 
 /// Maximum number of failed ops, and of repairs, of one sync that are logged one by one. Ten
@@ -55,50 +56,7 @@ impl Reporter {
 
     pub(super) fn log(&mut self, report: &Report, now: Instant) {
         match report {
-            Report::Synced {
-                trigger,
-                summary,
-                failed,
-                took,
-            } => {
-                self.last_failed = *failed;
-                for (count, what) in [(self.failed, "ops failed"), (self.drifted, "repairs")] {
-                    if count > SHOWN {
-                        warn!("{} more {what} in this sync are not logged", count - SHOWN);
-                    }
-                }
-                (self.failed, self.drifted) = (0, 0);
-                let logged = std::mem::take(&mut self.logged);
-                let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                let changed = summary.add + summary.change + summary.delete > 0;
-                let is_change = *trigger == Trigger::Change;
-                let cause = trigger.name();
-                if !changed {
-                    debug!(cause, milliseconds, "synced, nothing to do");
-                    return;
-                }
-                if *failed > 0 && !logged && !is_change {
-                    debug!(
-                        cause,
-                        milliseconds, failed, "synced with failures. {summary}"
-                    );
-                    return;
-                }
-                let budget = self.syncs.get_or_insert_with(|| LineBudget::new(now));
-                let Some(left_out) = left_out(budget.line(now), "syncs") else {
-                    return;
-                };
-                if *failed > 0 {
-                    warn!(
-                        cause,
-                        milliseconds,
-                        failed,
-                        "synced with failures, which are retried. {summary}{left_out}"
-                    );
-                } else {
-                    info!(cause, milliseconds, "synced. {summary}{left_out}");
-                }
-            }
+            Report::Synced { .. } => self.synced(report, now),
             Report::Audited => debug!("audit: compared all tables with the kernel"),
             Report::Drift(planned) => {
                 self.drifted += 1;
@@ -143,6 +101,54 @@ impl Reporter {
         }
     }
 
+    fn synced(&mut self, report: &Report, now: Instant) {
+        let Report::Synced {
+            trigger,
+            first,
+            summary: _,
+            done,
+            failed,
+            took,
+        } = report
+        else {
+            return;
+        };
+        self.last_failed = *failed;
+        for (count, what) in [(self.failed, "ops failed"), (self.drifted, "repairs")] {
+            if count > SHOWN {
+                warn!("{} more {what} in this sync are not logged", count - SHOWN);
+            }
+        }
+        (self.failed, self.drifted) = (0, 0);
+        let logged = std::mem::take(&mut self.logged);
+        let cause = trigger.cause(*first);
+        let seconds = took.as_secs_f64();
+        if *done == Summary::default() && *failed == 0 {
+            debug!("synced: nothing to do in {seconds:.3} s ({cause})");
+            return;
+        }
+        let Summary {
+            add,
+            change,
+            delete,
+        } = done;
+        let done = format!("{add} added, {change} changed, {delete} deleted");
+        let failures = format!("{done}, {failed} failed in {seconds:.3} s ({cause})");
+        if *failed > 0 && !logged && *trigger != Trigger::Change {
+            debug!("synced with failures: {failures}");
+            return;
+        }
+        let budget = self.syncs.get_or_insert_with(|| LineBudget::new(now));
+        let Some(left_out) = left_out(budget.line(now), "syncs") else {
+            return;
+        };
+        if *failed > 0 {
+            warn!("synced with failures, which are retried: {failures}{left_out}");
+        } else {
+            info!("synced: {done} in {seconds:.3} s ({cause}){left_out}");
+        }
+    }
+
     /// Returns a note about skipped lines on findings of this code, or `None` if this line is
     /// skipped too.
     fn finding(&mut self, finding: &Finding, now: Instant) -> Option<String> {
@@ -167,17 +173,22 @@ impl Reporter {
     }
 
     /// Logs problems of a source. Returns the event for the reconciler, if any.
-    pub(super) fn source_event(&mut self, event: SourceEvent) -> Option<Event> {
+    pub(super) fn source_event(&mut self, event: SourceEvent) -> Option<Waiting> {
         match event {
-            SourceEvent::Cluster(event) => Some(Event::Cluster(event)),
+            SourceEvent::Cluster(event, arrived) => Some(Waiting {
+                event: Event::Cluster(event),
+                arrived: Some(arrived),
+            }),
             SourceEvent::Trouble(problem) => {
                 self.problems += 1;
                 error!("{problem}");
-                self.shrunk(problem).map(Event::Found)
+                let found = self.shrunk(problem).map(Event::Found);
+                found.map(Waiting::from)
             }
             SourceEvent::Recovered { subject } => {
                 info!("{subject}: recovered");
-                self.shrunk.remove(&subject).map(Event::Gone)
+                let gone = self.shrunk.remove(&subject).map(Event::Gone);
+                gone.map(Waiting::from)
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Sender;
 
 use super::*;
+use crate::change_log::{Change, ChangeLog, ChangeRecorder};
 use crate::changes::Arrival;
 use crate::mailbox::mailbox;
 
@@ -122,6 +123,7 @@ impl Kernel for SlowKernel {
 struct Running {
     kernel: MemoryKernel,
     log: Log,
+    changes: ChangeLog,
     to_loop: Sender<SourceEvent>,
     stop: watch::Sender<bool>,
     ended: Receiver<Ended>,
@@ -147,10 +149,13 @@ impl Running {
             pause,
             log: log.clone(),
         };
-        let mut observer = log.clone();
+        let changes = ChangeLog::default();
+        let (seen, recorded) = (log.clone(), changes.clone());
         let handle = runtime.handle().clone();
         thread::spawn(move || {
             let reconciler = Reconciler::new(NodeConfig::new("node1"), 1, Instant::now());
+            let recorder = ChangeRecorder::new(recorded);
+            let mut observer: Vec<Box<dyn Observer>> = vec![Box::new(seen), Box::new(recorder)];
             let observer = &mut observer;
             let ended = run(
                 &mut slow,
@@ -166,6 +171,7 @@ impl Running {
         Self {
             kernel,
             log,
+            changes,
             to_loop,
             stop,
             ended,
@@ -174,7 +180,7 @@ impl Running {
     }
 
     fn send(&self, event: ClusterEvent) {
-        let event = SourceEvent::Cluster(event);
+        let event = SourceEvent::Cluster(event, Instant::now());
         self.to_loop.blocking_send(event).expect("a loop");
     }
 
@@ -311,7 +317,7 @@ fn constant_work_starves_neither_changes_nor_the_stop() {
         let mut number = 0_u8;
         while ends.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
             number = number % 200 + 1;
-            let event = SourceEvent::Cluster(slice(&[1, number]));
+            let event = SourceEvent::Cluster(slice(&[1, number]), Instant::now());
             if feed.blocking_send(event).is_err() {
                 return;
             }
@@ -384,4 +390,34 @@ fn a_list_that_waits_for_confirmation_is_a_finding() {
     let found = |change| (change, Code::ShrunkList, "services".to_owned());
     assert_eq!(of_lists(&node), [found(1), found(-1)]);
     node.stop();
+}
+
+#[test]
+fn the_change_log_has_the_latency_of_changes_by_objects() {
+    let node = Running::start(Duration::ZERO);
+    node.send_lists(&[1]);
+    node.until("served", LIMIT, |node| node.weight(1) == Some(1));
+    let arrived = Instant::now();
+    node.send(slice(&[1, 2]));
+    node.until("changed", LIMIT, |node| node.weight(2) == Some(1));
+    let all = |node: &Running| node.changes.select(Some(0), 100, |_| true).changes;
+    // The cause is known once the sync has ended.
+    let is_done = |node: &Running| all(node).last().is_some_and(|last| last.cause.is_some());
+    node.until("synced", LIMIT, is_done);
+    let waited = arrived.elapsed();
+    let changes = all(&node);
+    let (last, first) = changes.split_last().expect("changes");
+    let of_first_sync =
+        |change: &Change| change.cause == Some("first sync") && change.latency.is_none();
+    assert!(first.iter().all(of_first_sync), "{first:#?}");
+    assert_eq!(last.cause, Some("change"));
+    assert!(last.line.starts_with("-a -t "), "{}", last.line);
+    assert!(
+        last.latency.is_some_and(|latency| latency <= waited),
+        "{last:#?}"
+    );
+    assert_eq!(
+        last.service.as_ref().map(ToString::to_string),
+        Some("default/web:http".to_owned())
+    );
 }

@@ -54,7 +54,9 @@ impl Watched {
         }
         let synced = Report::Synced {
             trigger,
+            first: false,
             summary: Summary::default(),
+            done: Summary::default(),
             failed: 0,
             took: Duration::ZERO,
         };

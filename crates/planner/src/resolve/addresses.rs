@@ -10,6 +10,7 @@ use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
 
 use super::limits::outside_addresses;
+use crate::explain::RefusedAddress;
 use crate::node_context::NodeContext;
 use crate::protected::NodeResource;
 
@@ -21,6 +22,8 @@ pub(super) struct Addresses {
     sites: BTreeMap<(FrontendKind, IpAddr), bool>,
     /// Requested addresses that belong to the API server.
     refused: BTreeSet<NodeResource>,
+    /// Requested addresses that are not served, with the reason.
+    refused_addresses: Vec<RefusedAddress>,
 }
 
 impl Addresses {
@@ -39,6 +42,7 @@ impl Addresses {
             families: families(service),
             sites: BTreeMap::new(),
             refused: BTreeSet::new(),
+            refused_addresses: Vec::new(),
         };
         let [external_ips, load_balancer_ips] = outside_addresses(service, config.service_limits);
         collector.cluster_ips();
@@ -48,6 +52,7 @@ impl Addresses {
             families: collector.families,
             sites: collector.sites,
             refused: collector.refused,
+            refused_addresses: collector.refused_addresses,
         }
     }
 
@@ -60,6 +65,11 @@ impl Addresses {
     /// Returns the requested addresses that are refused because they belong to the API server.
     pub(super) fn refused(&self) -> &BTreeSet<NodeResource> {
         &self.refused
+    }
+
+    /// Returns the requested addresses that are not served, with the reason.
+    pub(super) fn refused_addresses(&self) -> &[RefusedAddress] {
+        &self.refused_addresses
     }
 
     /// Returns the cluster IPs that are served.
@@ -122,19 +132,21 @@ struct AddressCollector<'a> {
     families: BTreeSet<AddressFamily>,
     sites: BTreeMap<(FrontendKind, IpAddr), bool>,
     refused: BTreeSet<NodeResource>,
+    refused_addresses: Vec<RefusedAddress>,
 }
 
 impl AddressCollector<'_> {
     fn cluster_ips(&mut self) {
         let path = |index| format!("spec.clusterIPs[{index}]");
-        for (path, address) in self.usable(path, &self.service.cluster_ips) {
+        for (path, address) in self.usable(FrontendKind::ClusterIp, path, &self.service.cluster_ips)
+        {
             self.bind(FrontendKind::ClusterIp, path, address);
         }
     }
 
     fn external_ips(&mut self, addresses: &[Parsed<IpAddr>]) {
         let path = |index| format!("spec.externalIPs[{index}]");
-        for (path, address) in self.usable(path, addresses) {
+        for (path, address) in self.usable(FrontendKind::ExternalIp, path, addresses) {
             let refused = match &self.config.external_ips {
                 ExternalIpPolicy::Allow => None,
                 ExternalIpPolicy::AllowList(networks) => {
@@ -145,7 +157,8 @@ impl AddressCollector<'_> {
             };
             if let Some(why) = refused {
                 let problem = format!("{address} is {why}");
-                self.report(Code::ExternalIpNotAllowed, path, problem, NOT_SERVED);
+                let (kind, address) = (FrontendKind::ExternalIp, Parsed::Valid(address));
+                self.refuse(kind, address, path, Code::ExternalIpNotAllowed, problem);
             } else {
                 self.add_outside_address(FrontendKind::ExternalIp, path, address);
             }
@@ -156,7 +169,7 @@ impl AddressCollector<'_> {
         // The path has no index, because entries without an address or with another ipMode are not
         // in this list.
         let path = |_| "status.loadBalancer.ingress[].ip".to_owned();
-        for (path, address) in self.usable(path, addresses) {
+        for (path, address) in self.usable(FrontendKind::LoadBalancerIp, path, addresses) {
             self.add_outside_address(FrontendKind::LoadBalancerIp, path, address);
         }
     }
@@ -168,7 +181,13 @@ impl AddressCollector<'_> {
             let family = text(family);
             let problem =
                 format!("{address} is {family}, and the Service has no {family} cluster IP");
-            self.report(Code::OtherFamilyAddress, path, problem, NOT_SERVED);
+            self.refuse(
+                kind,
+                Parsed::Valid(address),
+                path,
+                Code::OtherFamilyAddress,
+                problem,
+            );
         } else if self.node.is_own(address) {
             let problem = format!("{address} is an address of this node");
             let consequence = "it is served, and not bound to kube-ipvs0";
@@ -181,12 +200,18 @@ impl AddressCollector<'_> {
                 FrontendKind::LoadBalancerIp => Code::OtherNodesBalancer,
                 _ => Code::OtherNodesAddress,
             };
-            self.report(code, path, problem, NOT_SERVED);
+            self.refuse(kind, Parsed::Valid(address), path, code, problem);
         } else if let Some(network) =
             (self.config.protected_cidrs.iter()).find(|network| network.contains(address))
         {
             let problem = format!("{address} is in the protected network {network}");
-            self.report(Code::ProtectedAddress, path, problem, NOT_SERVED);
+            self.refuse(
+                kind,
+                Parsed::Valid(address),
+                path,
+                Code::ProtectedAddress,
+                problem,
+            );
         } else {
             self.bind(kind, path, address);
         }
@@ -198,8 +223,8 @@ impl AddressCollector<'_> {
         let protected = &self.node.protected.addresses;
         if protected.contains(&address) && !self.service.name.is_api_server() {
             let problem = format!("{address} is an address of the API server");
-            let consequence = format!("{NOT_SERVED}; choose another one");
-            self.report(Code::ApiServerAddress, path, problem, &consequence);
+            let code = Code::ApiServerAddress;
+            self.refuse(kind, Parsed::Valid(address), path, code, problem);
             self.refused.insert(NodeResource::Address(address));
         } else {
             self.sites.insert((kind, address), true);
@@ -209,6 +234,7 @@ impl AddressCollector<'_> {
     /// Returns the addresses that can be served, each with its field.
     fn usable(
         &mut self,
+        kind: FrontendKind,
         path: impl Fn(usize) -> String,
         addresses: &[Parsed<IpAddr>],
     ) -> Vec<(String, IpAddr)> {
@@ -224,14 +250,32 @@ impl AddressCollector<'_> {
                 },
                 Err(text) => format!("`{text}` is not an IP address"),
             };
-            self.report(
-                Code::InvalidServiceAddress,
-                path(index),
-                problem,
-                NOT_SERVED,
-            );
+            let code = Code::InvalidServiceAddress;
+            self.refuse(kind, address.clone(), path(index), code, problem);
         }
         usable
+    }
+
+    /// Adds a finding about an address that is not served.
+    fn refuse(
+        &mut self,
+        kind: FrontendKind,
+        address: Parsed<IpAddr>,
+        field: String,
+        code: Code,
+        problem: String,
+    ) {
+        let consequence = match code {
+            Code::ApiServerAddress => "this address is not served; choose another one",
+            _ => "this address is not served",
+        };
+        self.refused_addresses.push(RefusedAddress {
+            kind,
+            address,
+            code,
+            problem: problem.clone(),
+        });
+        self.report(code, field, problem, consequence);
     }
 
     fn report(&mut self, code: Code, field: String, problem: String, consequence: &str) {
@@ -245,8 +289,6 @@ impl AddressCollector<'_> {
         });
     }
 }
-
-const NOT_SERVED: &str = "this address is not served";
 
 /// Returns the reason why no Service can have an address. On the dummy device it would break the
 /// node's networking.

@@ -13,6 +13,7 @@ use model::names::Name;
 
 use super::ports::UsablePort;
 use super::slices::usable_address;
+use crate::explain::{EndpointExplanation, EndpointVerdict};
 
 /// Returns an upper bound of the number of endpoints that serve `port` in `family`, without reading
 /// each of them.
@@ -41,11 +42,20 @@ pub(super) struct Candidates<'a> {
 
 #[derive(Clone, Copy)]
 struct Candidate<'a> {
+    slice: &'a EndpointSlice,
     endpoint: &'a Endpoint,
     local: bool,
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    fn new(slice: &'a EndpointSlice, endpoint: &'a Endpoint, node: &Name) -> Self {
+        Self {
+            slice,
+            endpoint,
+            local: !node.is_empty() && endpoint.node.as_ref() == Some(node),
+        }
+    }
+
     /// Returns the rank among the entries of one address and port. The entry with the greatest rank
     /// is used.
     ///
@@ -56,7 +66,7 @@ impl Candidate<'_> {
     ///
     /// Readiness decides first. Among equals, an entry on this node precedes others. The content of
     /// the endpoint decides the rest, so that the order of slices does not matter.
-    fn rank(&self) -> (bool, bool, bool, &Endpoint) {
+    fn rank(&self) -> (bool, bool, bool, &'a Endpoint) {
         let Endpoint {
             ready, terminating, ..
         } = *self.endpoint;
@@ -68,39 +78,72 @@ impl Candidate<'_> {
     fn is_last_resort(&self) -> bool {
         self.endpoint.serving && self.endpoint.terminating
     }
+
+    fn explain(
+        &self,
+        port: Option<NonZeroU16>,
+        internal: EndpointVerdict,
+        external: Option<EndpointVerdict>,
+    ) -> EndpointExplanation {
+        EndpointExplanation {
+            slice: self.slice.name.clone(),
+            address: self.endpoint.address.clone(),
+            port,
+            node: self.endpoint.node.clone(),
+            local: self.local,
+            internal,
+            external,
+        }
+    }
 }
 
 impl<'a> Candidates<'a> {
     /// Collects the endpoints of all `slices` of this family that serve `port`. Each address and
-    /// port is kept once, by [`Candidate::rank`].
+    /// port is kept once, by [`Candidate::rank`]. Passes all other endpoints of these slices to
+    /// `skips`.
     pub(super) fn gather(
         slices: &'a [EndpointSlice],
         port: &UsablePort,
         family: AddressFamily,
         node: &Name,
+        skips: &mut Skips,
     ) -> Self {
-        let mut endpoints: BTreeMap<Backend, Candidate<'a>> = BTreeMap::new();
+        let mut candidates = Self {
+            endpoints: BTreeMap::new(),
+        };
         for slice in slices.iter().filter(|slice| slice.family == Some(family)) {
             let numbers: Vec<_> = numbers(slice, port).collect();
             for endpoint in &slice.endpoints {
-                let Ok(address) = usable_address(endpoint, family) else {
-                    continue;
-                };
-                let local = !node.is_empty() && endpoint.node.as_ref() == Some(node);
-                for &port in &numbers {
-                    let candidate = Candidate { endpoint, local };
-                    endpoints
-                        .entry(Backend { address, port })
-                        .and_modify(|known| {
-                            if candidate.rank() > known.rank() {
-                                *known = candidate;
-                            }
-                        })
-                        .or_insert(candidate);
+                let candidate = Candidate::new(slice, endpoint, node);
+                match usable_address(endpoint, family) {
+                    Ok(_) if numbers.is_empty() => {
+                        skips.add(candidate, None, || EndpointVerdict::PortNotOffered);
+                    }
+                    Ok(address) => {
+                        let backends = numbers.iter().map(|&port| Backend { address, port });
+                        backends.for_each(|backend| candidates.add(backend, candidate, skips));
+                    }
+                    Err(problem) => skips.add(candidate, None, || {
+                        EndpointVerdict::UnusableAddress(problem.to_string())
+                    }),
                 }
             }
         }
-        Self { endpoints }
+        candidates
+    }
+
+    fn add(&mut self, backend: Backend, candidate: Candidate<'a>, skips: &mut Skips) {
+        let Some(known) = self.endpoints.get_mut(&backend) else {
+            self.endpoints.insert(backend, candidate);
+            return;
+        };
+        let (winner, loser) = match candidate.rank() > known.rank() {
+            true => (candidate, std::mem::replace(known, candidate)),
+            false => (*known, candidate),
+        };
+        skips.add(loser, Some(backend.port), || {
+            EndpointVerdict::Duplicate(winner.slice.name.clone())
+        });
     }
 
     /// Returns the endpoints on this node, in any condition.
@@ -141,47 +184,65 @@ impl<'a> Candidates<'a> {
     /// `external` is true if the port is also reached from outside the cluster. Only then does a
     /// Service with internalTrafficPolicy Local use endpoints of other nodes, as
     /// `CategorizeEndpoints` does (pkg/proxy/topology.go, 1.34).
-    pub(super) fn choose(
+    pub(super) fn choose<'n>(
         &self,
         service: &Service,
         external: bool,
-        node: &Name,
-        zone: Option<&Name>,
-    ) -> Choice {
+        node: &'n Name,
+        zone: Option<&'n Name>,
+    ) -> Choice<'n> {
         let uses_cluster = service.internal_policy == TrafficPolicy::Cluster || external;
-        let cluster = if uses_cluster {
-            let topology = self.topology(node, zone);
-            self.pick(|candidate| topology.admits(candidate))
-        } else {
-            Vec::new()
-        };
+        let topology = uses_cluster.then(|| self.topology(node, zone));
         Choice {
-            cluster,
-            local: self.pick(|candidate| candidate.local),
+            cluster: topology.map_or_else(Vec::new, |reach| self.pick(reach)),
+            local: self.pick(Reach::ThisNode),
+            topology,
             anywhere: (self.endpoints.values())
                 .any(|candidate| candidate.endpoint.ready || candidate.is_last_resort()),
         }
     }
 
-    fn pick(&self, admits: impl Fn(&Candidate<'_>) -> bool) -> Vec<Backend> {
-        let pass = |wanted: &dyn Fn(&Candidate<'_>) -> bool| -> Vec<Backend> {
-            self.endpoints
-                .iter()
-                .filter(|(_, candidate)| wanted(candidate))
-                .map(|(backend, _)| *backend)
-                .collect()
+    fn pick(&self, reach: Reach<'_>) -> Vec<Backend> {
+        let any_ready = self.any_ready(reach);
+        (self.endpoints.iter())
+            .filter(|(_, candidate)| reach.judge(candidate, any_ready).is_chosen())
+            .map(|(backend, _)| *backend)
+            .collect()
+    }
+
+    /// Returns true if a ready endpoint is within `reach`.
+    fn any_ready(&self, reach: Reach<'_>) -> bool {
+        (self.endpoints.values())
+            .any(|candidate| candidate.endpoint.ready && reach.admits(candidate))
+    }
+
+    /// Returns a verdict about each endpoint, for traffic with each of the two policies. Without an
+    /// external policy the verdict about external traffic is `None`.
+    pub(super) fn explain(
+        &self,
+        choice: &Choice<'_>,
+        internal: TrafficPolicy,
+        external: Option<TrafficPolicy>,
+    ) -> Vec<EndpointExplanation> {
+        let with_ready = |policy| {
+            let reach = choice.reach(policy);
+            (reach, self.any_ready(reach))
         };
-        let ready = pass(&|candidate| candidate.endpoint.ready && admits(candidate));
-        if !ready.is_empty() {
-            return ready;
-        }
-        pass(&|candidate| candidate.is_last_resort() && admits(candidate))
+        let (internal, external) = (with_ready(internal), external.map(with_ready));
+        (self.endpoints.iter())
+            .map(|(backend, candidate)| {
+                let judge =
+                    |(reach, any_ready): (Reach<'_>, bool)| reach.judge(candidate, any_ready);
+                let port = Some(backend.port);
+                candidate.explain(port, judge(internal), external.map(judge))
+            })
+            .collect()
     }
 
     /// Returns the topology constraint. Hints apply only if every ready endpoint has them and one
     /// of them names this node or its zone. Otherwise they were computed for another state of the
     /// cluster (KEP-2433, KEP-3015).
-    fn topology<'n>(&self, node: &'n Name, zone: Option<&'n Name>) -> Topology<'n> {
+    fn topology<'n>(&self, node: &'n Name, zone: Option<&'n Name>) -> Reach<'n> {
         let ready = || {
             (self.endpoints.values())
                 .map(|candidate| candidate.endpoint)
@@ -192,24 +253,26 @@ impl<'a> Candidates<'a> {
                 && ready().any(|endpoint| hints(endpoint).contains(name))
         };
         match zone {
-            _ if covers(|endpoint| &endpoint.node_hints, node) => Topology::SameNode(node),
-            Some(zone) if covers(|endpoint| &endpoint.zone_hints, zone) => Topology::SameZone(zone),
-            _ => Topology::Anywhere,
+            _ if covers(|endpoint| &endpoint.node_hints, node) => Reach::NodeHint(node),
+            Some(zone) if covers(|endpoint| &endpoint.zone_hints, zone) => Reach::ZoneHint(zone),
+            _ => Reach::Cluster,
         }
     }
 }
 
 /// Endpoints chosen for one Service port in one family.
-pub(super) struct Choice {
+pub(super) struct Choice<'n> {
     /// Endpoints of the whole cluster, or the nearest ones if the control plane set hints.
     cluster: Vec<Backend>,
     /// Endpoints of this node.
     local: Vec<Backend>,
+    /// Reach of `cluster`; `None` if no traffic uses endpoints of other nodes.
+    topology: Option<Reach<'n>>,
     /// True if any usable endpoint exists.
     pub(super) anywhere: bool,
 }
 
-impl Choice {
+impl<'n> Choice<'n> {
     /// Returns the endpoints for `policy`, and true if the policy is `Local` and no endpoint is on
     /// this node.
     ///
@@ -222,21 +285,102 @@ impl Choice {
             TrafficPolicy::Local => (&self.local, false),
         }
     }
-}
 
-#[derive(Clone, Copy)]
-enum Topology<'a> {
-    Anywhere,
-    SameNode(&'a Name),
-    SameZone(&'a Name),
-}
-
-impl Topology<'_> {
-    fn admits(self, candidate: &Candidate<'_>) -> bool {
-        match self {
-            Self::Anywhere => true,
-            Self::SameNode(node) => candidate.endpoint.node_hints.contains(node),
-            Self::SameZone(zone) => candidate.endpoint.zone_hints.contains(zone),
+    /// Returns the reach by which [`Self::backends`] were chosen.
+    fn reach(&self, policy: TrafficPolicy) -> Reach<'n> {
+        match (policy, self.topology) {
+            (TrafficPolicy::Local, _) if !self.local.is_empty() => Reach::ThisNode,
+            (_, Some(topology)) => topology,
+            (_, None) => Reach::ThisNode,
         }
     }
+}
+
+/// Part of the cluster whose endpoints may be used.
+#[derive(Clone, Copy)]
+enum Reach<'a> {
+    Cluster,
+    /// Endpoints with a hint for this node.
+    NodeHint(&'a Name),
+    /// Endpoints with a hint for this zone.
+    ZoneHint(&'a Name),
+    /// Endpoints on this node.
+    ThisNode,
+}
+
+impl Reach<'_> {
+    fn admits(self, candidate: &Candidate<'_>) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::NodeHint(node) => candidate.endpoint.node_hints.contains(node),
+            Self::ZoneHint(zone) => candidate.endpoint.zone_hints.contains(zone),
+            Self::ThisNode => candidate.local,
+        }
+    }
+
+    /// Decides whether `candidate` is used. This is the only place that decides it.
+    ///
+    /// `any_ready` is true if a ready endpoint is within reach. Then only ready ones are used.
+    fn judge(self, candidate: &Candidate<'_>, any_ready: bool) -> EndpointVerdict {
+        let Endpoint {
+            ready, terminating, ..
+        } = *candidate.endpoint;
+        if !ready && !candidate.is_last_resort() {
+            return match terminating {
+                true => EndpointVerdict::Stopped,
+                false => EndpointVerdict::NotReady,
+            };
+        }
+        if !self.admits(candidate) {
+            return match self {
+                Self::NodeHint(_) => EndpointVerdict::HintOfOtherNode,
+                Self::ZoneHint(_) => EndpointVerdict::HintOfOtherZone,
+                Self::Cluster | Self::ThisNode => EndpointVerdict::NotOnThisNode,
+            };
+        }
+        match (ready, any_ready) {
+            (true, _) => EndpointVerdict::Ready,
+            (false, true) => EndpointVerdict::Terminating,
+            (false, false) => EndpointVerdict::LastResort,
+        }
+    }
+}
+
+/// Endpoints that cannot serve a port. They are kept only for an explanation.
+#[derive(Default)]
+pub(super) struct Skips(Option<Vec<EndpointExplanation>>);
+
+impl Skips {
+    /// Returns skips that keep the endpoints.
+    pub(super) fn kept() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    fn add(
+        &mut self,
+        candidate: Candidate<'_>,
+        port: Option<NonZeroU16>,
+        verdict: impl FnOnce() -> EndpointVerdict,
+    ) {
+        if let Self(Some(kept)) = self {
+            kept.push(candidate.explain(port, verdict(), None));
+        }
+    }
+
+    /// Returns the endpoints; `None` if they were not kept.
+    pub(super) fn into_kept(self) -> Option<Vec<EndpointExplanation>> {
+        self.0
+    }
+}
+
+/// Returns an explanation of the endpoints of `slice`, whose address type the Service has no
+/// address of.
+pub(super) fn of_other_family(
+    slice: &EndpointSlice,
+    node: &Name,
+) -> impl Iterator<Item = EndpointExplanation> {
+    (slice.endpoints.iter()).map(|endpoint| {
+        let candidate = Candidate::new(slice, endpoint, node);
+        candidate.explain(None, EndpointVerdict::OtherFamily, None)
+    })
 }

@@ -324,7 +324,9 @@ impl Reconciler {
         self.count_applied();
         effects.push(Effect::Report(Report::Synced {
             trigger: run.trigger,
+            first: run.first,
             summary: run.summary,
+            done: run.done,
             failed: run.failed_ops,
             took,
         }));

@@ -201,7 +201,7 @@ impl Scene {
 
     fn handle(&mut self, event: SourceEvent) {
         match event {
-            SourceEvent::Cluster(event) => {
+            SourceEvent::Cluster(event, _) => {
                 self.lists += usize::from(event == ClusterEvent::ListStarted(ObjectKind::Service));
                 self.state.absorb(event);
                 if self.state.is_complete() {

@@ -56,7 +56,7 @@ impl Scene {
     async fn receive(&mut self) {
         let event = timeout(Duration::from_secs(10), self.events.recv()).await;
         match event.expect("an event in time").expect("a running source") {
-            SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
+            SourceEvent::Cluster(event, _) => drop(self.state.absorb(event)),
             SourceEvent::Trouble(problem) => self.troubles.push(problem.to_string()),
             SourceEvent::Recovered { subject } => self.recovered.push(subject.to_string()),
         }

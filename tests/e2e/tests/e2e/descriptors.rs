@@ -59,7 +59,7 @@ fn flooded() -> Outcome {
     // SAFETY: setrlimit is a bare system call, as is allowed between fork and exec.
     unsafe { command.pre_exec(|| limit(DESCRIPTORS)) };
     let mut daemon = Process::start("kube-ipvsd", command)?;
-    daemon.wait_for_log(LIMIT, &["synced. Plan"])?;
+    daemon.wait_for_log(LIMIT, &["synced: "])?;
     let node = Node {
         world: &world,
         api: &api,

@@ -24,7 +24,7 @@ fn refused() -> Outcome {
     let api = ApiServer::start_outside(&world, &[&load])?;
     let config = world.config(&[])?;
     let daemon = world.daemon(&[&"--kubeconfig", &api.kubeconfig, &"--config", &config])?;
-    daemon.wait_for_log(LIMIT, &["synced. Plan"])?;
+    daemon.wait_for_log(LIMIT, &["synced: "])?;
 
     let server = api.address.ip();
     let mut external = objects::service(

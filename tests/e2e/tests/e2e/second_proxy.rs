@@ -92,7 +92,7 @@ fn noticed() -> Outcome {
     let api = ApiServer::start(&world, &[&load])?;
     let config = world.write("config.yaml", CONFIGURATION)?;
     let mut daemon = world.daemon(&[&"--kubeconfig", &api.kubeconfig, &"--config", &config])?;
-    daemon.wait_for_log(NOTICED, &["synced. Plan"])?;
+    daemon.wait_for_log(NOTICED, &["synced: "])?;
     let before = world.tables()?;
     let connection = LongLived::open(&world.client, Family::V4.virtual_server(1))?;
     for sign in ["listener", "process", "table", "writes"] {

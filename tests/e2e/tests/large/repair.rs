@@ -35,7 +35,7 @@ fn repaired() -> Outcome {
     let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
     let count = usize::from(SERVICES);
     within(FIRST, || has_addresses(&world, count))?;
-    daemon.wait_for_log(FIRST, &["synced. Plan"])?;
+    daemon.wait_for_log(FIRST, &["synced: "])?;
     println!(
         "{SERVICES} Services are programmed after {:.1?}",
         begin.elapsed()

@@ -95,5 +95,5 @@ fn daemon(world: &World, wanted: Wanted<'_>, source: Source) -> Outcome<Running>
 
 /// Waits until the daemon has synchronised for the first time.
 pub(crate) fn has_synced(daemon: &Process) -> Outcome {
-    daemon.wait_for_log(FIRST, &["synced. "]).map(drop)
+    daemon.wait_for_log(FIRST, &["synced: "]).map(drop)
 }

@@ -62,7 +62,7 @@ fn takeover(name: &str) -> Outcome {
     let before = counted(&lab.world)?;
 
     let mut daemon = start(&lab.world, &recorded)?;
-    let log = daemon.wait_for_log(FIRST, &["synced. "])?;
+    let log = daemon.wait_for_log(FIRST, &["synced: "])?;
     ensure(log.contains(", 0 to delete"), || {
         format!("the daemon deletes entries; log:\n{log}")
     })?;

@@ -22,15 +22,19 @@ impl Status {
         match report {
             Report::Synced {
                 trigger,
-                summary,
+                first,
+                summary: _,
+                done,
                 failed,
                 took,
             } => {
                 self.last_sync = Some(LastSync {
                     time: now.time.to_string(),
-                    cause: trigger.name().to_owned(),
+                    cause: trigger.cause(*first).to_owned(),
                     took_seconds: took.as_secs_f64(),
-                    planned: [summary.add, summary.change, summary.delete],
+                    added: done.add,
+                    changed: done.change,
+                    deleted: done.delete,
                     failed: *failed,
                 });
             }

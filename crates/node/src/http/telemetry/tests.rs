@@ -90,7 +90,9 @@ impl Node {
 fn synced(took: Duration) -> Report {
     Report::Synced {
         trigger: Trigger::Change,
+        first: false,
         summary: Summary::default(),
+        done: Summary::default(),
         failed: 0,
         took,
     }

@@ -9,6 +9,7 @@ use sources::{ProblemKind, Progress, SourceProblem, SourceStatuses};
 use tokio::sync::watch;
 
 use super::{Running, get, metrics, resolved};
+use crate::change_log::ChangeLog;
 use crate::health::Health;
 use crate::http::flagz::Flags;
 use crate::http::status::{DrainStatus, Status};
@@ -19,6 +20,7 @@ fn pages() -> metrics_pages::Pages {
     metrics_pages::Pages {
         metrics: metrics(),
         status: Arc::default(),
+        changes: ChangeLog::default(),
         health: Arc::new(Mutex::new(fresh())),
         config: watch::channel(Arc::new(resolved(""))).1,
         flags: Arc::default(),
@@ -71,6 +73,18 @@ const DRAINS: &str = r#"[
 ]
 "#;
 
+const CHANGES: &str = r#"{
+  "apiVersion": "kube-ipvs.io/v1alpha1",
+  "kind": "Changes",
+  "nodeName": "node1",
+  "started": "",
+  "limit": 500,
+  "next": 0,
+  "missed": 0,
+  "changes": []
+}
+"#;
+
 #[test]
 fn each_page_of_the_metrics_server_has_its_type_and_body() {
     let (text, json) = ("text/plain; charset=utf-8", "application/json");
@@ -85,6 +99,7 @@ fn each_page_of_the_metrics_server_has_its_type_and_body() {
         ("/configz", ok, json, &*configz),
         ("/flagz", ok, text, FLAGZ),
         ("/drains", ok, json, DRAINS),
+        ("/changes", ok, json, CHANGES),
         ("/", not_found, text, nothing),
         ("/metric", not_found, text, nothing),
         ("/metrics/", not_found, text, nothing),
@@ -178,6 +193,8 @@ fn statusz_is_text_or_json() {
     let value: serde_json::Value = serde_json::from_str(body).expect("JSON");
     assert_eq!(value["nodeName"], "node1");
     assert_eq!(value["drains"][0]["realServer"], "10.1.2.3:8080");
+    assert_eq!(value["apiVersion"], "kube-ipvs.io/v1alpha1");
+    assert_eq!(value["kind"], "DaemonStatus");
 }
 
 #[test]

@@ -37,7 +37,9 @@ fn the_text_shows_everything() {
             time: "2026-01-02T03:05:05Z".to_owned(),
             cause: "change".to_owned(),
             took_seconds: 0.0123,
-            planned: [3, 2, 1],
+            added: 3,
+            changed: 2,
+            deleted: 1,
             failed: 1,
         }),
         sources: BTreeMap::from([("nodes", nodes)]),
@@ -174,7 +176,9 @@ fn reports_update_the_status() {
     };
     let synced = Report::Synced {
         trigger: Trigger::Change,
-        summary: Summary {
+        first: true,
+        summary: Summary::default(),
+        done: Summary {
             add: 1,
             change: 2,
             delete: 3,
@@ -186,9 +190,11 @@ fn reports_update_the_status() {
     status.observe(&Report::FindingRaised(finding.clone()), now);
     let expected = LastSync {
         time: now.time.to_string(),
-        cause: "change".to_owned(),
+        cause: "first sync".to_owned(),
         took_seconds: 1.5,
-        planned: [1, 2, 3],
+        added: 1,
+        changed: 2,
+        deleted: 3,
         failed: 4,
     };
     assert_eq!(status.last_sync, Some(expected));

@@ -166,7 +166,9 @@ fn findings_are_counted_until_they_are_cleared() {
 fn synced(trigger: Trigger, failed: usize) -> Report {
     Report::Synced {
         trigger,
+        first: false,
         summary: Summary::default(),
+        done: Summary::default(),
         failed,
         took: Duration::from_millis(5),
     }

@@ -54,7 +54,7 @@ impl Scene {
         command.arg("--config").arg(&config);
         prepare(&api, &mut command)?;
         let daemon = Process::start("kube-ipvsd", command)?;
-        daemon.wait_for_log(LIMIT, &["synced. Plan"])?;
+        daemon.wait_for_log(LIMIT, &["synced: "])?;
         let lines = Cell::new(0);
         Ok(Self {
             world,

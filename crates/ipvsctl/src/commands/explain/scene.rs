@@ -1,0 +1,217 @@
+//! Input of an explanation: objects, desired and live tables, and the answers of kube-ipvsd.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ipset::{Entry, SetName};
+use ipvs::VirtualServerKey;
+use model::{Finding, ObjectName, Snapshot};
+use planner::{Compiler, ServedSite, ServiceExplanation};
+use sources::proxy;
+
+use crate::cli::ExplainInput;
+use crate::error::{Error, Status};
+use crate::input::view::View;
+use crate::input::{Input, daemon, live};
+use crate::schema::{DaemonChange, Drain, Presence, drains};
+use crate::style;
+
+/// Live tables that a command uses.
+enum Live {
+    /// They were read.
+    Known,
+    /// The command line leaves them out.
+    LeftOut,
+    /// They could not be read.
+    Failed,
+}
+
+/// Parts that a file with saved tables has.
+#[derive(Clone, Copy)]
+struct SavedParts {
+    sets: bool,
+    addresses: bool,
+}
+
+/// Returns the parts of the file of `--live`. Standard input can be read only once.
+fn saved_parts(args: &ExplainInput) -> Result<Option<SavedParts>, Error> {
+    let path = args.compared.live.as_deref();
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+        return Ok(None);
+    };
+    let saved = live::saved(path)?;
+    Ok(Some(SavedParts {
+        sets: !saved.tables.sets.is_empty(),
+        addresses: saved.has_addresses,
+    }))
+}
+
+/// Input of an explanation.
+pub(super) struct Scene {
+    view: View,
+    live: Live,
+    /// True if the live tables are the kernel's.
+    reads_kernel: bool,
+    /// Parts of the file with the live tables; `None` for the kernel and for standard input.
+    saved: Option<SavedParts>,
+    compiler: Compiler,
+    /// Drains that kube-ipvsd reports, by virtual server and real server.
+    drains: BTreeMap<(String, String), Drain>,
+    /// Address of kube-ipvsd, if it answers.
+    daemon: Option<SocketAddr>,
+}
+
+impl Scene {
+    /// Reads the input of `args`. A kernel that cannot be read is an error on standard error; the
+    /// desired tables are explained then.
+    ///
+    /// # Errors
+    ///
+    /// The node, the cluster or a file with saved tables cannot be read.
+    pub(super) fn read(args: &ExplainInput) -> Result<Self, Error> {
+        let state = RefCell::new(Live::Known);
+        let view = View::read_with(&args.compared, |node| {
+            if args.desired {
+                state.replace(Live::LeftOut);
+                return Ok(Snapshot::default());
+            }
+            let read =
+                live::read_only_kernel().and_then(|mut kernel| live::of_kernel(&mut kernel, node));
+            read.or_else(|error| {
+                style::error(&format!(
+                    "{}; the live state is unknown, and the desired tables are explained: --desired leaves out the kernel",
+                    model::chain(&error)
+                ));
+                state.replace(Live::Failed);
+                Ok(Snapshot::default())
+            })
+        })?;
+        let mut compiler = Compiler::new(view.input.config.clone());
+        compiler.compile(&view.input.cluster, &view.input.node, drop);
+        let reads_kernel = !args.desired && args.compared.live.is_none();
+        let daemon = match (args.metrics_address, reads_kernel) {
+            (Some(address), _) => Some(address),
+            (None, true) => Some(proxy::METRICS),
+            // Saved tables may be from another node.
+            (None, false) => None,
+        };
+        let mut scene = Self {
+            view,
+            live: state.into_inner(),
+            reads_kernel,
+            saved: saved_parts(args)?,
+            compiler,
+            drains: BTreeMap::new(),
+            daemon,
+        };
+        scene.ask_drains();
+        Ok(scene)
+    }
+
+    fn ask_drains(&mut self) {
+        let Some(address) = self.daemon else {
+            return;
+        };
+        match daemon::drains(address) {
+            Ok(found) => {
+                let key = |drain: &Drain| (drain.virtual_server.clone(), drain.real_server.clone());
+                let found = drains(&found, None).into_iter();
+                self.drains = found.map(|drain| (key(&drain), drain)).collect();
+            }
+            Err(problem) => {
+                style::note(&format!(
+                    "kube-ipvsd at {address} does not answer: {problem}; times of drains and the last change are unknown"
+                ));
+                self.daemon = None;
+            }
+        }
+    }
+
+    /// Returns the desired tables with their input.
+    pub(super) fn input(&self) -> &Input {
+        &self.view.input
+    }
+
+    /// Returns the desired tables, the live ones and their difference. Without known live tables
+    /// the difference has no meaning.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Returns the live tables, if they are known.
+    pub(super) fn live(&self) -> Option<&Snapshot> {
+        matches!(self.live, Live::Known).then_some(&self.view.live)
+    }
+
+    /// Returns the live tables, unless they are those of a file without sets. Its sets were filled
+    /// in with the desired ones.
+    pub(super) fn with_sets(&self) -> Option<&Snapshot> {
+        self.live()
+            .filter(|_| self.saved.is_none_or(|saved| saved.sets))
+    }
+
+    /// Returns the live tables, unless they are those of a file without addresses.
+    pub(super) fn with_addresses(&self) -> Option<&Snapshot> {
+        self.live()
+            .filter(|_| self.saved.is_none_or(|saved| saved.addresses))
+    }
+
+    /// Returns true if the live tables have numbers of connections. Saved tables have none.
+    pub(super) fn has_connections(&self) -> bool {
+        self.reads_kernel || self.live().is_some_and(|live| !live.connections.is_empty())
+    }
+
+    /// Explains the Service `name`; `None` if there is none.
+    pub(super) fn explain(&self, name: &ObjectName) -> Option<ServiceExplanation> {
+        self.compiler.explain(&self.view.input.cluster, name)
+    }
+
+    /// Returns the finding about a virtual server of another program in the place of `site`.
+    pub(super) fn foreign(&self, site: &ServedSite) -> Option<&Finding> {
+        self.live()?;
+        self.view.plan.findings.get(&site.virtual_server.key)
+    }
+
+    /// Returns true if another program has the desired virtual server `key`.
+    pub(super) fn is_foreign(&self, key: &VirtualServerKey) -> bool {
+        self.live().is_some() && self.view.plan.findings.contains_key(key)
+    }
+
+    /// Returns the presence of a desired set entry.
+    pub(super) fn set_entry(&self, set: &SetName, entry: &Entry) -> Presence {
+        let holds = |live: &Snapshot| {
+            (live.tables.sets.get(set)).is_some_and(|found| found.entries.contains(entry))
+        };
+        self.desired(self.with_sets().map(holds))
+    }
+
+    /// Returns the presence of a desired entry that is live or not.
+    pub(super) fn desired(&self, live: Option<bool>) -> Presence {
+        match live {
+            Some(true) => Presence::Present,
+            Some(false) => Presence::Missing,
+            None => Presence::Unknown,
+        }
+    }
+
+    /// Returns the drain of a real server that kube-ipvsd reports.
+    pub(super) fn drain(&self, server: &impl ToString, real: &impl ToString) -> Option<&Drain> {
+        self.drains.get(&(server.to_string(), real.to_string()))
+    }
+
+    /// Returns the last change that kube-ipvsd made for `service`.
+    pub(super) fn last_change(&self, service: &ObjectName) -> Option<DaemonChange> {
+        let changes = daemon::changes(self.daemon?, service, 1);
+        changes.ok()?.changes.pop()
+    }
+
+    /// Returns the status of a command that found a problem or not.
+    pub(super) fn status(&self, found: bool) -> Status {
+        match self.live {
+            Live::Failed => Status::Failed,
+            Live::Known | Live::LeftOut => self.view.status(found),
+        }
+    }
+}

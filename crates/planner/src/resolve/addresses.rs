@@ -248,9 +248,9 @@ impl AddressCollector<'_> {
 
 const NOT_SERVED: &str = "this address is not served";
 
-/// Returns the reason why no Service can have an address. On the dummy device it would break the
+/// Returns the reason why no Service or VirtualServer can have an address. On the dummy device it would break the
 /// node's networking.
-fn reserved_kind(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn reserved_kind(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")
     } else if address.is_loopback() {

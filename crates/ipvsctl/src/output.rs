@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod drains;
 pub mod findings;
 pub mod log;
+pub mod manifests;
 pub mod migration;
 pub mod plan;
 pub mod progress;

@@ -8,6 +8,7 @@ mod config;
 mod diff;
 mod docs;
 mod folder;
+mod import;
 mod migrate;
 mod misc;
 mod node_state;

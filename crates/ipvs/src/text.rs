@@ -27,5 +27,5 @@ mod print;
 #[cfg(test)]
 mod tests;
 
-pub use parse::{Line, ParseError, parse_line, parse_lines};
-pub use print::{print_real_server, print_service_selector, print_virtual_server};
+pub use parse::{Line, ParseError, parse_line, parse_lines, scheduler_flag};
+pub use print::{print_real_server, print_service_selector, print_virtual_server, scheduler_flags};

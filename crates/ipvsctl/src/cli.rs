@@ -8,7 +8,9 @@ mod config;
 mod diff;
 mod doctor;
 mod explain;
+mod export;
 mod get;
+mod import;
 mod man;
 mod migrate;
 mod render;
@@ -29,7 +31,9 @@ pub use self::doctor::Doctor;
 pub use self::explain::{
     AddressArgument, Explain, ExplainAddress, ExplainInput, ExplainPod, ExplainService, Subject,
 };
+pub use self::export::{Export, ExportFormat};
 pub use self::get::{Get, What};
+pub use self::import::{Import, ManifestFormat};
 pub use self::man::Man;
 pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
 pub use self::render::{Render, Section};
@@ -171,6 +175,16 @@ pub enum Command {
     Explain(Explain),
     /// Print the kernel's tables.
     Get(Get),
+    /// Convert virtual servers of ipvsadm or keepalived to VirtualServers.
+    ///
+    /// Reads the output of ipvsadm-save -n or ipvsadm -Ln, or a configuration of keepalived with
+    /// the files that it includes. Prints a manifest for each virtual server. Changes nothing.
+    Import(Import),
+    /// Print virtual servers as input of ipvsadm-restore, or as VirtualServers.
+    ///
+    /// Exports the tables for the objects of files or of a cluster, saved tables, or the kernel's
+    /// virtual servers. Changes nothing.
+    Export(Export),
     /// Check a configuration file, or show the effective configuration.
     Config(Config),
     /// Collect what a bug report needs into one archive.

@@ -8,7 +8,9 @@ pub mod config;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod get;
+pub mod import;
 pub mod man;
 pub mod migrate;
 pub mod render;
@@ -36,6 +38,8 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Explain(args) => explain::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Bundle(args) => bundle::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),

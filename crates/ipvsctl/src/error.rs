@@ -87,6 +87,14 @@ pub enum Error {
         /// Cause.
         source: SavedError,
     },
+    /// The file to import cannot be read.
+    #[error("failed to import {}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
     /// The file of saved tables does not contain this part.
     #[error("--live FILE: saved tables contain no {0}: leave out --live to read the kernel")]
     NotSaved(&'static str),

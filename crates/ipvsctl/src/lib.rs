@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`input`] | inputs of a command: the cluster, the node, the live tables |
+//! | [`mod@import`] | virtual servers of ipvsadm and keepalived |
 //! | [`migration`] | effects of a take-over from kube-proxy |
 //! | [`doctor`] | checks of a node |
 //! | [`bundle`] | parts of an archive for a bug report |
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod commands;
 pub mod doctor;
 pub mod error;
+pub mod import;
 pub mod input;
 pub mod migration;
 pub mod output;

@@ -5,6 +5,7 @@ pub mod drains;
 pub mod explain;
 pub mod findings;
 pub mod log;
+pub mod manifests;
 pub mod migration;
 pub mod plan;
 pub mod progress;

@@ -104,13 +104,14 @@ pub fn finding(finding: &Finding) {
     }
     let Finding {
         code,
-        kind,
-        object,
+        kind: _,
+        object: _,
         field,
         problem,
         consequence,
     } = finding;
-    let text = format!("{code} {kind} {object}: {field}: {problem}; {consequence}");
+    let subject = finding.subject();
+    let text = format!("{code} {subject}: {field}: {problem}; {consequence}");
     match code.level() {
         Level::Error => error(&text),
         Level::Warning => warning(&text),

@@ -1,4 +1,5 @@
-//! The desired state of the cluster: Services, EndpointSlices and Nodes in compact form.
+//! The desired state of the cluster: Services, EndpointSlices and Nodes in compact form, and the
+//! VirtualServers of files.
 //!
 //! The types have only the fields that a node needs. They can represent every invalid value that an
 //! object may have: text that does not parse is kept as [`Parsed::Invalid`]. The planner decides
@@ -9,6 +10,7 @@ mod interner;
 mod state;
 #[cfg(test)]
 mod tests;
+mod virtual_server;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,6 +22,7 @@ use ipvs::{AddressFamily, Protocol};
 use serde::{Deserialize, Serialize};
 
 pub use self::state::{Changed, ClusterState};
+pub use self::virtual_server::StaticServer;
 use crate::names::{Name, ObjectName, Uid};
 use crate::safe_text::SafeText;
 
@@ -268,6 +271,8 @@ pub enum Object {
     EndpointSlice(EndpointSlice),
     /// A Node.
     Node(Node),
+    /// A VirtualServer.
+    VirtualServer(StaticServer),
 }
 
 impl Object {
@@ -278,6 +283,7 @@ impl Object {
             Self::Service(_) => ObjectKind::Service,
             Self::EndpointSlice(_) => ObjectKind::EndpointSlice,
             Self::Node(_) => ObjectKind::Node,
+            Self::VirtualServer(_) => ObjectKind::VirtualServer,
         }
     }
 
@@ -288,6 +294,7 @@ impl Object {
             Self::Service(service) => service.name.clone(),
             Self::EndpointSlice(slice) => slice.name.clone(),
             Self::Node(node) => ObjectName::new("", node.name.clone()),
+            Self::VirtualServer(server) => server.name.clone(),
         }
     }
 }
@@ -295,6 +302,9 @@ impl Object {
 /// Kinds of objects that a source delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
+    /// VirtualServers, which only files contain. They precede the other kinds: files deliver them
+    /// first, so that they are complete once the other lists are.
+    VirtualServer,
     /// Services.
     Service,
     /// EndpointSlices, or Endpoints in a cluster without EndpointSlices.
@@ -304,13 +314,23 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
-    /// Every kind. Nothing is deleted before the first list of each kind is complete.
+    /// Every kind that all sources deliver. Nothing is deleted before the first list of each kind
+    /// is complete.
     pub const ALL: [Self; 3] = [Self::Service, Self::EndpointSlice, Self::Node];
+
+    /// Every kind that files deliver, in the order of delivery.
+    pub const OF_FILES: [Self; 4] = [
+        Self::VirtualServer,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Node,
+    ];
 
     /// Returns the kind's name as Kubernetes writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::VirtualServer => "VirtualServer",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Node => "Node",

@@ -25,15 +25,26 @@ pub struct Finding {
     pub consequence: String,
 }
 
+impl Finding {
+    /// Returns the kind and the name of the object.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self.object.is_virtual_server() {
+            // The name contains the kind.
+            true => self.object.to_string(),
+            false => format!("{} {}", self.kind, self.object),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} {} {}: {}: {}; {}",
+            "{} {} {}: {}: {}; {}",
             self.code,
             self.code.level(),
-            self.kind,
-            self.object,
+            self.subject(),
             self.field,
             self.problem,
             self.consequence
@@ -125,7 +136,15 @@ pub enum Code {
     SeveralAddresses,
     /// KIV0127: a slice lacks the label that names its Service.
     UnlabelledSlice,
-    /// KIV0201: two Services claim the same address, port and protocol.
+    /// KIV0140: a setting of a VirtualServer cannot be programmed.
+    InvalidVirtualServer,
+    /// KIV0141: a real server of a VirtualServer cannot be programmed.
+    InvalidRealServer,
+    /// KIV0142: a VirtualServer has no real server that gets connections.
+    NoRealServer,
+    /// KIV0143: only masquerading changes ports, so the port of a real server has no effect.
+    PortHasNoEffect,
+    /// KIV0201: two Services or VirtualServers claim the same address, port and protocol.
     ServiceClash,
     /// KIV0202: two Services claim the same health-check node port.
     HealthCheckClash,
@@ -157,7 +176,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in order.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 45] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -185,6 +204,10 @@ impl Code {
         Self::OtherNodesBalancer,
         Self::SeveralAddresses,
         Self::UnlabelledSlice,
+        Self::InvalidVirtualServer,
+        Self::InvalidRealServer,
+        Self::NoRealServer,
+        Self::PortHasNoEffect,
         Self::ServiceClash,
         Self::HealthCheckClash,
         Self::ForeignVirtualServer,
@@ -232,6 +255,10 @@ impl Code {
             Self::OtherNodesBalancer => "KIV0125",
             Self::SeveralAddresses => "KIV0126",
             Self::UnlabelledSlice => "KIV0127",
+            Self::InvalidVirtualServer => "KIV0140",
+            Self::InvalidRealServer => "KIV0141",
+            Self::NoRealServer => "KIV0142",
+            Self::PortHasNoEffect => "KIV0143",
             Self::ServiceClash => "KIV0201",
             Self::HealthCheckClash => "KIV0202",
             Self::ForeignVirtualServer => "KIV0301",
@@ -258,6 +285,7 @@ impl Code {
             | Self::NoReadyEndpoint
             | Self::OtherNodesBalancer
             | Self::UnlabelledSlice
+            | Self::NoRealServer
             | Self::InputMayDrop
             | Self::UdpTrackedTooBriefly => Level::Info,
             Self::InvalidEndpointPort
@@ -270,6 +298,7 @@ impl Code {
             | Self::NoEndpointOfFamily
             | Self::OtherFamilyAddress
             | Self::SeveralAddresses
+            | Self::PortHasNoEffect
             | Self::UnknownNode
             | Self::NoLocalDetection
             | Self::IdleTcpForgotten

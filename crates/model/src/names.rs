@@ -9,9 +9,25 @@ use serde::{Deserialize, Serialize};
 /// A name as Kubernetes writes it. A clone shares the text.
 pub type Name = Arc<str>;
 
-/// Name of a namespaced object. Prints as `namespace/name`.
+/// Kind of the objects among which an [`ObjectName`] is unique.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NameKind {
+    /// Objects of Kubernetes.
+    #[default]
+    Kubernetes,
+    /// VirtualServers, which exist only in files.
+    VirtualServer,
+}
+
+/// Name of a namespaced object. Prints as `namespace/name`, for a VirtualServer as `VirtualServer
+/// namespace/name`.
+///
+/// A Service and a VirtualServer with the same namespace and name have different names, since both
+/// may own entries of the tables. VirtualServers follow all other objects in the order of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
+    /// The kind of the object.
+    pub kind: NameKind,
     /// The namespace; empty for objects without one, such as Nodes.
     pub namespace: Name,
     /// The name within the namespace.
@@ -23,8 +39,33 @@ impl ObjectName {
     #[must_use]
     pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
         Self {
+            kind: NameKind::Kubernetes,
             namespace: namespace.into(),
             name: name.into(),
+        }
+    }
+
+    /// Returns the name of the VirtualServer `name` in `namespace`.
+    #[must_use]
+    pub fn virtual_server(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        Self {
+            kind: NameKind::VirtualServer,
+            ..Self::new(namespace, name)
+        }
+    }
+
+    /// Returns true if this is the name of a VirtualServer.
+    #[must_use]
+    pub fn is_virtual_server(&self) -> bool {
+        self.kind == NameKind::VirtualServer
+    }
+
+    /// Returns the kind of an owner of table entries: `Service` or `VirtualServer`.
+    #[must_use]
+    pub fn owner_kind(&self) -> &'static str {
+        match self.kind {
+            NameKind::Kubernetes => "Service",
+            NameKind::VirtualServer => "VirtualServer",
         }
     }
 
@@ -38,12 +79,17 @@ impl ObjectName {
     /// API server. It is programmed before all other Services (deviation D1).
     #[must_use]
     pub fn is_api_server(&self) -> bool {
-        &*self.namespace == "default" && &*self.name == "kubernetes"
+        self.kind == NameKind::Kubernetes
+            && &*self.namespace == "default"
+            && &*self.name == "kubernetes"
     }
 }
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_virtual_server() {
+            write!(f, "VirtualServer ")?;
+        }
         if self.namespace.is_empty() {
             f.write_str(&self.name)
         } else {
@@ -52,15 +98,15 @@ impl fmt::Display for ObjectName {
     }
 }
 
-/// One port of a Service. Prints as `namespace/name:port`, or as `namespace/name` if the port has
-/// no name.
+/// One port of a Service, or a VirtualServer. Prints as `namespace/name:port`, as `namespace/name`
+/// if the port has no name, and as `VirtualServer namespace/name`.
 ///
 /// The protocol is part of the identity: a Service may use one port name once for each protocol.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServicePortName {
-    /// The Service.
+    /// The Service or VirtualServer.
     pub service: ObjectName,
-    /// The port's name; empty if the Service's only port has no name.
+    /// The port's name; empty for a VirtualServer, and if the Service's only port has no name.
     pub port: Name,
     /// The port's protocol.
     pub protocol: Protocol,

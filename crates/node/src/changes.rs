@@ -129,13 +129,13 @@ impl ProgrammingLatency {
             match kind {
                 ObjectKind::Service => batch.services += waits,
                 ObjectKind::EndpointSlice => batch.endpoints += waits,
-                ObjectKind::Node => {}
+                ObjectKind::Node | ObjectKind::VirtualServer => {}
             }
         }
         match kind {
             ObjectKind::Service => self.services += 1,
             ObjectKind::EndpointSlice => self.endpoints += 1,
-            ObjectKind::Node => {}
+            ObjectKind::Node | ObjectKind::VirtualServer => {}
         }
         match arrival {
             Arrival::Slice {

@@ -65,6 +65,10 @@ pub fn reason(code: Code) -> &'static str {
         Code::OtherNodesBalancer => "BalancerAddressOfOtherNode",
         Code::SeveralAddresses => "SeveralAddresses",
         Code::UnlabelledSlice => "UnlabelledEndpointSlice",
+        Code::InvalidVirtualServer => "InvalidVirtualServer",
+        Code::InvalidRealServer => "InvalidRealServer",
+        Code::NoRealServer => "NoRealServer",
+        Code::PortHasNoEffect => "PortHasNoEffect",
         Code::ServiceClash => "ServiceClash",
         Code::HealthCheckClash => "HealthCheckClash",
         Code::ForeignVirtualServer => "ForeignVirtualServer",
@@ -100,6 +104,7 @@ pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
     let regarding = match *kind {
         "Node" => about_node(&object.name),
         "EndpointSlice" => about("discovery.k8s.io/v1", kind, object),
+        "VirtualServer" => about("kube-ipvs.io/v1alpha1", kind, object),
         _ => about("v1", kind, object),
     };
     (code.level() > Level::Info && !object.name.is_empty()).then(|| ObjectEvent {

@@ -1,4 +1,4 @@
-//! Indexes the claims of all Services and resolves clashes.
+//! Indexes the claims of all Services and VirtualServers and resolves clashes.
 
 mod clashes;
 mod contests;
@@ -26,7 +26,7 @@ use self::health::HealthChecks;
 use self::sets::Sets;
 use crate::lower::{self, Claim};
 
-/// Claims of one Service.
+/// Claims of one Service or VirtualServer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServiceClaims {
     /// Creation time of the Service, in seconds since 1970.
@@ -97,7 +97,7 @@ enum FindingSource {
     Node,
     /// An object that cannot be decoded.
     Undecodable(ObjectKind, ObjectName),
-    /// A Service and its slices.
+    /// A Service and its slices, or a VirtualServer.
     Service(ObjectName),
     /// A Service port that lost the virtual server it claims.
     Clash(VirtualServerKey, Arc<ServicePortName>),
@@ -388,8 +388,9 @@ impl ClaimIndex {
             if self.set_winner(key, &before.winners, &winners) {
                 touched.virtual_servers.insert(key);
             }
-            let bound = before.winners.iter().chain(&winners);
-            addresses.extend(bound.filter_map(|ranked| ranked.claim.bound));
+            for Ranked { claim, .. } in before.winners.iter().chain(&winners) {
+                addresses.extend(claim.bound.or_else(|| claim.address_with_every_port()));
+            }
         }
         addresses.retain(|address| self.settle_address(*address));
         touched.addresses = addresses;
@@ -432,28 +433,31 @@ impl ClaimIndex {
 
     /// Binds `address` if a winning claim needs it. Returns true if the desired addresses changed.
     fn settle_address(&mut self, address: IpAddr) -> bool {
-        let wanted_by = at_address(&self.claims, address)
-            .flat_map(|(_, claims)| winning(claims))
+        let winners = || at_address(&self.claims, address).flat_map(|(_, claims)| winning(claims));
+        let wanted_by = winners()
             .filter(|ranked| ranked.claim.bound == Some(address))
             .map(|ranked| &ranked.claim.owner);
         // An address shared with the API server's Service is added as early as that Service.
         let owner = wanted_by.min_by_key(|owner| (!owner.service.is_api_server(), *owner));
         let owner = owner.cloned();
         let wanted = owner.is_some();
+        // The rules refuse packets to an address of this set at ports that no other set has.
+        let in_set =
+            wanted && winners().all(|ranked| ranked.claim.address_with_every_port().is_none());
         match owner {
             Some(owner) => self.desired.owners.addresses.insert(address, owner),
             None => self.desired.owners.addresses.remove(&address),
         };
         let tables = &mut self.desired.tables;
-        if wanted == tables.addresses.contains(&address) {
-            return false;
+        let bound = lower::bound(address);
+        match (self.sets.contains(&tables.sets, bound), in_set) {
+            (false, true) => self.sets.add(&mut tables.sets, bound),
+            (true, false) => self.sets.remove(&mut tables.sets, bound),
+            (true, true) | (false, false) => {}
         }
-        if wanted {
-            self.sets.add(&mut tables.sets, lower::bound(address));
-            tables.addresses.insert(address)
-        } else {
-            self.sets.remove(&mut tables.sets, lower::bound(address));
-            tables.addresses.remove(&address)
+        match wanted {
+            true => tables.addresses.insert(address),
+            false => tables.addresses.remove(&address),
         }
     }
 }

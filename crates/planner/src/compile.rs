@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs::AddressFamily;
+use ipvs::{AddressFamily, VirtualServerKey};
 use model::cluster::{Changed, ClusterState, EndpointSlice, ObjectKind, Undecodable};
 use model::config::{NodeConfig, NodePortAddresses};
 use model::finding::{Code, Finding, FindingChanges};
@@ -27,6 +27,7 @@ use crate::protected::NodeResource;
 use crate::resolve::{outside_addresses, resolve, unlabelled};
 use crate::rules::rules;
 use crate::settings::sysctls;
+use crate::static_server::compile as compile_static;
 
 /// Approximate size of an endpoint in [`ClusterState::slice_bytes`].
 const ENDPOINT_BYTES: usize = 32;
@@ -50,7 +51,7 @@ pub fn lint(cluster: &ClusterState, node: &NodeState, config: &NodeConfig) -> Ve
     compile(cluster, node, config).1
 }
 
-/// Keeps the desired tables up to date, Service by Service. The cost of a change depends on the
+/// Keeps the desired tables up to date, by Service and VirtualServer. The cost of a change depends on the
 /// changed Services, not on the number of all Services.
 #[derive(Debug)]
 pub struct Compiler {
@@ -147,6 +148,9 @@ impl Compiler {
     #[must_use]
     pub fn cost(&self, cluster: &ClusterState, service: &ObjectName) -> usize {
         let now = self.index.size(service);
+        if let Some(server) = cluster.virtual_server(service) {
+            return now.max(1 + server.real_servers.len());
+        }
         let Some(object) = cluster.service(service) else {
             return now;
         };
@@ -163,7 +167,7 @@ impl Compiler {
         now.max(asked).max(object.source_ranges.len())
     }
 
-    /// Compiles the Services that `changed` affects, and returns the keys of the entries that
+    /// Compiles the Services and VirtualServers that `changed` affects, and returns the keys of the entries that
     /// changed.
     pub fn update(&mut self, cluster: &ClusterState, changed: &Changed) -> TableKeys {
         let mut keys = TableKeys::default();
@@ -223,6 +227,7 @@ impl Compiler {
 
     fn update_services(&mut self, cluster: &ClusterState, changed: &mut impl FnMut(TableKeys)) {
         let mut services: BTreeSet<ObjectName> = cluster.service_names().cloned().collect();
+        services.extend((cluster.virtual_servers()).map(|server| server.name.clone()));
         services.extend(cluster.without_service().cloned());
         services.extend(self.index.services().cloned());
         for service in &services {
@@ -231,6 +236,9 @@ impl Compiler {
     }
 
     fn update_service(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
+        if name.is_virtual_server() {
+            return self.update_virtual_server(cluster, name);
+        }
         let Some(service) = cluster.service(name) else {
             self.dependents.set(name, None, BTreeSet::new());
             self.shared_addresses.set(name, BTreeSet::new());
@@ -257,6 +265,30 @@ impl Compiler {
             without_local: resolved.without_local,
         };
         self.index.set_findings(name, resolved.findings);
+        self.index.replace(name, Some(part))
+    }
+
+    fn update_virtual_server(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
+        let Some(server) = cluster.virtual_server(name) else {
+            self.dependents.set(name, None, BTreeSet::new());
+            self.index.set_findings(name, Vec::new());
+            return self.index.replace(name, None);
+        };
+        let resources = match server.server.key {
+            VirtualServerKey::Address { address, port, .. } => {
+                [NodeResource::Address(address), NodeResource::Port(port)].into()
+            }
+            VirtualServerKey::Fwmark { .. } => BTreeSet::new(),
+        };
+        self.dependents.set(name, None, resources);
+        let (claim, findings) = compile_static(server, &self.node);
+        let part = ServiceClaims {
+            // The administrator of the node decides before the authors of Services.
+            created: Some(i64::MIN),
+            claims: claim.map(Arc::new).into_iter().collect(),
+            ..ServiceClaims::default()
+        };
+        self.index.set_findings(name, findings);
         self.index.replace(name, Some(part))
     }
 

@@ -34,6 +34,7 @@ pub use self::release::{captured, captured_scope, release};
 /// - a virtual server whose address is on the dummy device, or whose address and port are in our
 ///   sets
 /// - a virtual server in `recorded`
+/// - a virtual server with the key of a desired VirtualServer, which names its entry explicitly
 ///
 /// Everything else is foreign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -311,6 +312,7 @@ impl Differ<'_> {
 
     fn is_ours(&self, key: VirtualServerKey) -> bool {
         self.own.recorded.contains(&key)
+            || is_adopted(self.desired, key)
             || (!self.own.foreign.contains(&key) && is_marked(self.live, key))
     }
 
@@ -335,11 +337,16 @@ impl Differ<'_> {
 
     fn foreign_finding(&self, key: VirtualServerKey, foreign: VirtualServerKey) -> Finding {
         let owner = self.desired.owners.virtual_servers.get(&key);
+        let object = owner.map_or_else(|| ObjectName::new("", ""), |owner| owner.service.clone());
+        let field = match object.is_virtual_server() {
+            true => "spec.address",
+            false => "spec.ports",
+        };
         Finding {
             code: Code::ForeignVirtualServer,
-            kind: "Service",
-            object: owner.map_or_else(|| ObjectName::new("", ""), |owner| owner.service.clone()),
-            field: "spec.ports".to_owned(),
+            kind: object.owner_kind(),
+            object,
+            field: field.to_owned(),
             problem: format!(
                 "another program made the virtual server {foreign}: its address is not on {}, nor is it in \
                  our sets",
@@ -348,6 +355,15 @@ impl Differ<'_> {
             consequence: format!("{key} is not served until it is gone"),
         }
     }
+}
+
+/// Returns true if a VirtualServer describes the entry `key`. Such an entry is ours even if another
+/// program created it: unlike a Service, a VirtualServer is written by the administrator of the
+/// node, and names one entry.
+#[must_use]
+pub fn is_adopted(desired: &Desired, key: VirtualServerKey) -> bool {
+    let owner = desired.owners.virtual_servers.get(&key);
+    owner.is_some_and(|owner| owner.service.is_virtual_server())
 }
 
 /// Returns true if the kernel's tables mark the virtual server `key` as ours: its address is on the

@@ -18,13 +18,14 @@ mod protected;
 mod resolve;
 mod rules;
 mod settings;
+mod static_server;
 #[cfg(test)]
 mod testing;
 
 pub use compile::{Compiler, compile, lint};
 pub use diff::{
-    Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_marked,
-    release,
+    Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_adopted,
+    is_marked, release,
 };
 pub use explain::{
     EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServedSite,

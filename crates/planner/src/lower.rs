@@ -39,6 +39,18 @@ pub(crate) struct Claim {
     pub(crate) set_entries: Box<[SetEntry]>,
 }
 
+impl Claim {
+    /// Returns the address if the virtual server gets the packets to every port of it.
+    pub(crate) fn address_with_every_port(&self) -> Option<IpAddr> {
+        match self.entry.server.key {
+            VirtualServerKey::Address {
+                address, port: 0, ..
+            } => Some(address),
+            _ => None,
+        }
+    }
+}
+
 /// Returns the kernel entries that `frontend` needs.
 pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
     let backends = frontend.backends.iter();

@@ -28,6 +28,7 @@ use model::names::{Name, ServicePortName};
 use model::tables::WithoutLocal;
 
 use self::addresses::Addresses;
+pub(crate) use self::addresses::reserved_kind;
 use self::endpoints::{Candidates, Skips};
 use self::health::LocalReady;
 pub(crate) use self::limits::outside_addresses;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ipvs::VirtualServerKey;
 use model::compact::pack_set;
 use model::snapshot::{Selection, Snapshot};
+use model::tables::Desired;
 
 /// Virtual servers whose ownership is known. Ownership is decided once and stays as long as the
 /// virtual server exists:
@@ -65,6 +66,16 @@ impl Owned {
             self.ours.insert(key);
         } else if marks {
             self.foreign.insert(key);
+        }
+    }
+
+    /// Records foreign virtual servers that a VirtualServer describes as ours. They stay ours, so
+    /// that they are deleted with their VirtualServer.
+    pub(crate) fn adopt(&mut self, desired: &Desired) {
+        let foreign = self.foreign.iter().copied();
+        let adopted: Vec<_> = (foreign.filter(|key| planner::is_adopted(desired, *key))).collect();
+        for key in adopted {
+            self.created(key);
         }
     }
 

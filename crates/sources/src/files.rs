@@ -1,4 +1,4 @@
-//! Manifests: Services, EndpointSlices, Endpoints and Nodes in YAML or JSON files.
+//! Manifests: Services, EndpointSlices, Endpoints, Nodes and VirtualServers in YAML or JSON files.
 //!
 //! - A path is a file, a directory, or `-` for standard input.
 //! - In a directory, the files `*.yaml`, `*.yml` and `*.json` are read in the order of their names.
@@ -11,6 +11,7 @@
 //! - Objects of other kinds are skipped. A kind or API version that looks like a misspelt supported
 //!   one causes a warning, as does a field that Kubernetes does not have. EndpointSlices may have
 //!   the version `discovery.k8s.io/v1beta1`.
+//! - A VirtualServer ([`crate::virtual_server`]) with an unknown field is an error.
 //! - Plain `yes`, `no`, `on`, `off`, `y` and `n` are text. `kubectl` reads them as booleans (YAML
 //!   1.1).
 //! - Objects that do not match kube-proxy's label selectors are skipped ([`crate::filter`]).
@@ -40,7 +41,7 @@ use self::file::File;
 /// Contents of a set of files.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileObjects {
-    /// Services, EndpointSlices and Nodes with unique names, ordered by kind and name.
+    /// Services, EndpointSlices, Nodes and VirtualServers with unique names, ordered by kind and name.
     pub objects: Vec<Object>,
     /// Errors in the files, in the order of reading.
     pub errors: Vec<FileError>,
@@ -58,7 +59,7 @@ impl FileObjects {
     pub fn into_events(self) -> Vec<ClusterEvent> {
         let mut events = Vec::new();
         let mut objects = self.objects.into_iter().peekable();
-        for kind in ObjectKind::ALL {
+        for kind in ObjectKind::OF_FILES {
             events.push(ClusterEvent::ListStarted(kind));
             while let Some(object) = objects.next_if(|object| object.kind() == kind) {
                 events.push(ClusterEvent::Upsert(object));
@@ -219,6 +220,6 @@ fn service_of(object: &Object) -> Option<ObjectName> {
             slice.name.namespace.clone(),
             slice.service.clone(),
         )),
-        Object::Service(_) | Object::Node(_) => None,
+        Object::Service(_) | Object::Node(_) | Object::VirtualServer(_) => None,
     }
 }

@@ -65,6 +65,7 @@ const fn source_name(kind: ObjectKind) -> &'static str {
         ObjectKind::Service => "services",
         ObjectKind::EndpointSlice => "endpointslices",
         ObjectKind::Node => "nodes",
+        ObjectKind::VirtualServer => "virtualservers",
     }
 }
 

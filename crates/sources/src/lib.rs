@@ -11,6 +11,7 @@
 //! | [`files`], [`watch_files`] | manifests, read once or watched |
 //! | [`kube`] | an API server |
 //! | [`objects`], [`convert`], [`filter`] | decoding of objects, conversion to the model, selectors |
+//! | [`virtual_server`] | our own kind of object |
 //! | [`config`], [`node_state`] | kube-proxy's configuration and ours; a node described in a file |
 //! | [`proxy`] | detection of another service proxy on the node |
 
@@ -28,6 +29,7 @@ pub mod proxy;
 pub mod sink;
 pub mod source;
 pub mod status;
+pub mod virtual_server;
 pub mod watch_files;
 mod yaml;
 

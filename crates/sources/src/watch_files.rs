@@ -93,7 +93,7 @@ struct FileSender {
 impl FileSender {
     fn new(sink: EventSink) -> Self {
         let confirmation = sink.confirmation();
-        let guards = ObjectKind::ALL.map(|kind| (kind, ListGuard::new(confirmation, kind)));
+        let guards = ObjectKind::OF_FILES.map(|kind| (kind, ListGuard::new(confirmation, kind)));
         Self {
             sink,
             sent: None,

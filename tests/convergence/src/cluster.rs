@@ -1,15 +1,15 @@
 //! Random clusters.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 pub use fixtures::lists;
 use ipnetwork::IpNetwork;
-use ipvs::{AddressFamily, Protocol};
+use ipvs::{AddressFamily, Forwarding, Protocol, RealServer};
 use model::cluster::{
     Endpoint, EndpointPort, EndpointSlice, Node, Parsed, Service, ServiceKind, ServicePort,
-    TrafficPolicy,
+    StaticServer, TrafficPolicy,
 };
 use model::config::{
     DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, ServiceLimits,
@@ -63,6 +63,7 @@ pub fn object() -> impl Strategy<Value = Object> {
         3 => service().prop_map(Object::Service),
         4 => slice().prop_map(Object::EndpointSlice),
         1 => node().prop_map(Object::Node),
+        1 => virtual_server().prop_map(Object::VirtualServer),
     ]
 }
 
@@ -134,6 +135,54 @@ fn service_port() -> impl Strategy<Value = ServicePort> {
             node_port,
         }
     })
+}
+
+/// Generates a VirtualServer, valid or not, often at an address of a Service.
+pub fn virtual_server() -> impl Strategy<Value = StaticServer> {
+    let lines = select(vec![
+        "-A -t 10.96.0.1:80 -s rr",
+        "-A -t 10.96.0.1:0 -s rr -p 60",
+        "-A -t 10.96.0.1:0 -s rr",
+        "-A -u 10.96.0.1:53 -s wlc -o",
+        "-A -t 203.0.113.1:443 -s sh -b sh-port",
+        "-A -t [fd00:96::1]:80 -s nosuch",
+        "-A -f 7 -s rr",
+        "-A -f 7 -6 -s wrr -p 300",
+    ]);
+    let key = prop_oneof![
+        Just(("10.1.0.1:80", Forwarding::Masquerade)),
+        Just(("10.1.0.1:8080", Forwarding::DirectRoute)),
+        Just(("10.1.0.2:80", Forwarding::DirectRoute)),
+        Just(("[fd00::1]:80", Forwarding::Masquerade)),
+    ];
+    let real = (key, 0_u32..3, 0_u32..2, 0_u32..2).prop_map(
+        |((key, forwarding), weight, upper_threshold, lower_threshold)| RealServer {
+            key: key.parse::<SocketAddr>().expect("an address").into(),
+            forwarding,
+            weight,
+            upper_threshold,
+            lower_threshold,
+        },
+    );
+    (
+        object_name(),
+        lines,
+        vec(real, 0..4),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(name, line, real_servers, bind, masquerade_source)| StaticServer {
+                name: ObjectName::virtual_server(name.namespace, name.name),
+                server: match ipvs::text::parse_line(line) {
+                    Ok(ipvs::text::Line::VirtualServer(server)) => server,
+                    other => panic!("not a virtual server: {other:?}"),
+                },
+                real_servers,
+                bind,
+                masquerade_source,
+            },
+        )
 }
 
 /// Generates a Service of any shape, also such that no API server admits.

@@ -320,7 +320,12 @@ impl<'a> Words<'a> {
     }
 }
 
-fn scheduler_flag(scheduler: &str, name: &str) -> Result<ServiceFlags, String> {
+/// Returns the flag that `scheduler` calls `name`, such as `sh-port` or `flag-2`.
+///
+/// # Errors
+///
+/// A message if the scheduler has no such flag.
+pub fn scheduler_flag(scheduler: &str, name: &str) -> Result<ServiceFlags, String> {
     let flags = [
         ServiceFlags::SCHED_1,
         ServiceFlags::SCHED_2,

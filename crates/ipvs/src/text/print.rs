@@ -136,8 +136,10 @@ fn netmask(prefix: u8) -> std::net::Ipv4Addr {
     bits.into()
 }
 
-/// Returns the names of the scheduler's flags, as `ipvsadm --set-scheduler-flags` expects them.
-pub(super) fn scheduler_flags(scheduler: &str, flags: ServiceFlags) -> Vec<&'static str> {
+/// Returns the names of the scheduler's flags, as `ipvsadm --set-scheduler-flags` expects them:
+/// `sh-port`, `mh-fallback`, `flag-3`. Other flags are ignored.
+#[must_use]
+pub fn scheduler_flags(scheduler: &str, flags: ServiceFlags) -> Vec<&'static str> {
     let names = flag_names(scheduler);
     [
         ServiceFlags::SCHED_1,

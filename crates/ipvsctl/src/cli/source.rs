@@ -16,8 +16,8 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
 /// Objects in files.
 #[derive(Args, Debug)]
 pub struct Files {
-    /// File or directory with Services, EndpointSlices and Nodes in YAML or JSON; - for standard
-    /// input; may be given several times.
+    /// File or directory with Services, EndpointSlices, Nodes and VirtualServers in YAML or JSON; -
+    /// for standard input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., required = true, help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
     /// Treat unknown kinds and fields in the files as errors, not as warnings.
@@ -28,8 +28,8 @@ pub struct Files {
 /// Objects in files or in a cluster.
 #[derive(Args, Debug)]
 pub struct Source {
-    /// File or directory with Services, EndpointSlices and Nodes in YAML or JSON; - for standard
-    /// input; may be given several times.
+    /// File or directory with Services, EndpointSlices, Nodes and VirtualServers in YAML or JSON; -
+    /// for standard input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
     /// Treat unknown kinds and fields in the files as errors, not as warnings.

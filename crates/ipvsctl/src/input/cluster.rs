@@ -46,13 +46,17 @@ pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
     for (kind, count) in &found.other_kinds {
         tracing::info!("skipped {count} objects of kind {kind}, which kube-ipvs does not use");
     }
-    let services = (found.objects.iter()).any(|object| matches!(object, Object::Service(_)));
-    if !services && whole {
+    let is_served =
+        |object: &Object| matches!(object, Object::Service(_) | Object::VirtualServer(_));
+    if !found.objects.iter().any(is_served) && whole {
         let paths: Vec<String> = paths
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        style::warning(&format!("{}: no Services found", paths.join(", ")));
+        style::warning(&format!(
+            "{}: no Services or VirtualServers found",
+            paths.join(", ")
+        ));
     }
     Cluster {
         state: state_of(found.into_events()),

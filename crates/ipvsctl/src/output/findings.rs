@@ -74,6 +74,10 @@ pub fn title(code: Code) -> &'static str {
         Code::OtherNodesBalancer => "a load-balancer address belongs to another node",
         Code::SeveralAddresses => "an endpoint has several addresses",
         Code::UnlabelledSlice => "a slice lacks the label that names its Service",
+        Code::InvalidVirtualServer => "a VirtualServer cannot be programmed",
+        Code::InvalidRealServer => "a real server of a VirtualServer cannot be programmed",
+        Code::NoRealServer => "a VirtualServer has no real server for new connections",
+        Code::PortHasNoEffect => "the port of a real server has no effect",
         Code::ServiceClash => "two Services claim the same address and port",
         Code::HealthCheckClash => "two Services claim the same health-check node port",
         Code::ForeignVirtualServer => "a virtual server belongs to another program",
@@ -229,10 +233,28 @@ fn meaning(code: Code) -> &'static str {
              order of their names. Slices with the label `service.kubernetes.io/headless` are never reported, since they \
              are not read from the API server."
         }
+        Code::InvalidVirtualServer => {
+            "The kernel refuses the setting, or it would accept it and handle no packet, or the address would break the \
+             node's networking if it were on kube-ipvs0. The virtual server is not programmed. Correct the field. \
+             `docs/reference/virtualserver.md` describes the fields."
+        }
+        Code::InvalidRealServer => {
+            "The kernel refuses the setting, or it would accept it and send packets nowhere. The other real servers of the \
+             VirtualServer are used. Correct the field."
+        }
+        Code::NoRealServer => {
+            "The virtual server refuses new connections: it has no usable real server, or each has weight 0. This is usual \
+             while all real servers are drained for maintenance."
+        }
+        Code::PortHasNoEffect => {
+            "With direct routing and tunnels the packets keep their port, so the real server must listen at the virtual \
+             port. Write the virtual port, or omit the port. To change ports use `forwarding: masquerade`."
+        }
         Code::ServiceClash => {
             "The older Service is served, on all nodes alike (deviation D3). The order is: `creationTimestamp`, namespace, \
              name, port name. If the older Service is deleted, the other one is served. With kube-proxy the winner is \
-             random. Change one of the two Services."
+             random. VirtualServers precede all Services, and each other by namespace and name. \
+             Change one of the two objects."
         }
         Code::HealthCheckClash => {
             "The health check answers for the older Service (deviation D3). The API server does not allocate a port twice, \

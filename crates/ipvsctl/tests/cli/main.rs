@@ -9,6 +9,7 @@ mod diff;
 mod docs;
 mod explain;
 mod folder;
+mod import;
 mod migrate;
 mod misc;
 mod node_state;

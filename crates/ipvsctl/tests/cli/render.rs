@@ -203,5 +203,8 @@ fn files_without_services_are_a_warning() {
     );
     let ran = render(&folder, "-f map.yaml --node n").exits(0);
     assert_eq!(ran.out, "# ipvs\n# addresses\n");
-    assert_eq!(ran.err, "warning: map.yaml: no Services found\n");
+    assert_eq!(
+        ran.err,
+        "warning: map.yaml: no Services or VirtualServers found\n"
+    );
 }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::encoded::Encoded;
 use super::interner::Interner;
-use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service, Undecodable};
+use super::{
+    ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service, StaticServer, Undecodable,
+};
 use crate::compact::{pack_map, pack_set};
 use crate::names::{Name, ObjectName};
 
-/// All known Services, EndpointSlices and Nodes.
+/// All known Services, EndpointSlices, Nodes and VirtualServers.
 ///
 /// Two states are equal if they have the same objects, whatever the order in which the objects
 /// arrived.
@@ -21,6 +23,7 @@ pub struct ClusterState {
     /// Services have one slice.
     slices_of: BTreeSet<(ObjectName, Name)>,
     nodes: BTreeMap<Name, Node>,
+    virtual_servers: BTreeMap<ObjectName, StaticServer>,
     names: Interner,
     /// Names that the list in progress has had so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
@@ -32,7 +35,7 @@ pub struct ClusterState {
 /// Objects that an event changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Services that changed, or whose slices changed.
+    /// Services that changed, or whose slices changed, and VirtualServers that changed.
     pub services: BTreeSet<ObjectName>,
     /// Nodes that changed.
     pub nodes: BTreeSet<Name>,
@@ -193,6 +196,17 @@ impl ClusterState {
         self.nodes.values()
     }
 
+    /// Returns the VirtualServer `name`.
+    #[must_use]
+    pub fn virtual_server(&self, name: &ObjectName) -> Option<&StaticServer> {
+        self.virtual_servers.get(name)
+    }
+
+    /// Returns all VirtualServers, ordered by name.
+    pub fn virtual_servers(&self) -> impl Iterator<Item = &StaticServer> {
+        self.virtual_servers.values()
+    }
+
     fn upsert(&mut self, object: Object) -> Changed {
         match object {
             Object::Service(service) => {
@@ -215,6 +229,14 @@ impl ClusterState {
                 }
                 self.nodes.insert(name.clone(), node);
                 changed_node(name)
+            }
+            Object::VirtualServer(server) => {
+                let name = server.name.clone();
+                if self.virtual_servers.get(&name) == Some(&server) {
+                    return Changed::default();
+                }
+                self.virtual_servers.insert(name.clone(), server);
+                changed_service(name)
             }
         }
     }
@@ -254,6 +276,10 @@ impl ClusterState {
                 None => Changed::default(),
             },
             ObjectKind::EndpointSlice => self.delete_slice(name),
+            ObjectKind::VirtualServer => match self.virtual_servers.remove(name) {
+                Some(server) => changed_service(server.name),
+                None => Changed::default(),
+            },
             ObjectKind::Node => match self.nodes.remove(&name.name) {
                 Some(node) => changed_node(node.name),
                 None => Changed::default(),
@@ -284,6 +310,7 @@ impl ClusterState {
         let known: Vec<ObjectName> = match kind {
             ObjectKind::Service => self.services.keys().cloned().collect(),
             ObjectKind::EndpointSlice => self.slices.keys().cloned().collect(),
+            ObjectKind::VirtualServer => self.virtual_servers.keys().cloned().collect(),
             ObjectKind::Node => (self.nodes.keys())
                 .map(|name| ObjectName::new("", name.clone()))
                 .collect(),
@@ -306,6 +333,7 @@ impl ClusterState {
                 pack_set(&mut self.slices_of);
             }
             ObjectKind::Node => pack_map(&mut self.nodes),
+            ObjectKind::VirtualServer => pack_map(&mut self.virtual_servers),
         }
         changed
     }

@@ -76,6 +76,13 @@ impl Sets {
         }
     }
 
+    /// Returns true if `entry` is in its set.
+    pub(super) fn contains(&self, sets: &BTreeMap<SetName, Set>, entry: SetEntry) -> bool {
+        let name = self.names.get(&(entry.kind, entry.family));
+        name.and_then(|name| sets.get(name))
+            .is_some_and(|set| set.entries.contains(&entry.entry))
+    }
+
     /// Returns the entries added or removed since the last call.
     pub(super) fn take_touched(&mut self) -> TableKeys {
         TableKeys {

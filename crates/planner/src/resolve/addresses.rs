@@ -290,9 +290,9 @@ impl AddressCollector<'_> {
     }
 }
 
-/// Returns the reason why no Service can have an address. On the dummy device it would break the
+/// Returns the reason why no Service or VirtualServer can have an address. On the dummy device it would break the
 /// node's networking.
-fn reserved_kind(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn reserved_kind(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")
     } else if address.is_loopback() {

@@ -148,6 +148,7 @@ impl Reconciler {
 
     fn diff(&mut self, run: &SyncRun, now: Instant) -> Plan {
         let desired = self.compiler.desired();
+        self.owned.adopt(desired);
         let view = View {
             config: &self.config,
             cluster: &self.cluster,

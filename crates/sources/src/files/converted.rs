@@ -14,7 +14,11 @@ pub(super) struct ConvertedKey {
 
 impl fmt::Display for ConvertedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
+        match self.name.is_virtual_server() {
+            // The name contains the kind.
+            true => write!(f, "{}", self.name),
+            false => write!(f, "{} {}", self.kind, self.name),
+        }
     }
 }
 

@@ -68,12 +68,14 @@ pub enum FileErrorKind {
         what: SafeText,
     },
     /// An object with a field that Kubernetes does not have.
-    #[error("{object}: {path}: unknown field; it is ignored")]
+    #[error("{object}: {path}: unknown field{hint}; it is ignored")]
     UnknownField {
         /// Kind, namespace and name.
         object: SafeText,
         /// Path of the first unknown field.
         path: SafeText,
+        /// ` (did you mean NAME?)`, or nothing.
+        hint: String,
     },
     /// A second object with the same name. The last one is used.
     #[error("{object} is also defined in {}; the last definition is used", .first.display())]

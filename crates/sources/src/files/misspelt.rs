@@ -2,9 +2,13 @@
 
 use serde_json::Value;
 
+use crate::virtual_server;
+use crate::yaml::Step;
+
 /// Supported kinds with their API versions and the maximum number of different letters in a
 /// misspelt name. `Pod` and `Role` differ from `Node` by two letters.
-const KINDS: [(&str, &[&str], usize); 4] = [
+const KINDS: [(&str, &[&str], usize); 5] = [
+    (virtual_server::KIND, &[virtual_server::API_VERSION], 2),
     ("Service", &["v1"], 2),
     (
         "EndpointSlice",
@@ -19,7 +23,8 @@ const KINDS: [(&str, &[&str], usize); 4] = [
 /// misspelt supported one. Other kinds are common in manifests and cause no warning.
 pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    if group.contains('.') && distance(group, "discovery.k8s.io") > 2 {
+    let groups = ["discovery.k8s.io", "kube-ipvs.io"];
+    if group.contains('.') && groups.iter().all(|known| distance(group, known) > 2) {
         // Other API groups have their own `Service` and `Node`.
         return None;
     }
@@ -205,34 +210,133 @@ const NODE: Shape = Fields(&[
     ("status", Any),
 ]);
 
-/// Returns the path of the first field of a supported object that Kubernetes 1.36 does not have.
-pub(super) fn unknown_field(kind: &str, value: &Value) -> Option<String> {
+const VIRTUAL_SERVER: Shape = Fields(&[
+    ("apiVersion", Any),
+    ("kind", Any),
+    ("metadata", Any),
+    (
+        "spec",
+        Fields(&[
+            ("address", Any),
+            ("bind", Any),
+            ("family", Any),
+            ("forwarding", Any),
+            ("fwmark", Any),
+            ("masqueradeSource", Any),
+            ("onePacket", Any),
+            (
+                "persistence",
+                Fields(&[
+                    ("engine", Any),
+                    ("prefixLength", Any),
+                    ("timeoutSeconds", Any),
+                ]),
+            ),
+            ("port", Any),
+            ("protocol", Any),
+            (
+                "realServers",
+                Fields(&[
+                    ("address", Any),
+                    ("forwarding", Any),
+                    ("lowerThreshold", Any),
+                    ("port", Any),
+                    ("tunnel", TUNNEL),
+                    ("upperThreshold", Any),
+                    ("weight", Any),
+                ]),
+            ),
+            ("scheduler", Any),
+            ("schedulerFlags", Any),
+            ("tunnel", TUNNEL),
+        ]),
+    ),
+]);
+
+const TUNNEL: Shape = Fields(&[("checksum", Any), ("port", Any), ("type", Any)]);
+
+/// A field that a kind does not have.
+pub(super) struct UnknownField {
+    pub(super) path: Vec<Step>,
+    /// The field that was probably meant.
+    meant: Option<&'static str>,
+}
+
+impl UnknownField {
+    /// Returns the path, such as `spec.ports[0].nodeport`.
+    pub(super) fn text(&self) -> String {
+        text_of(&self.path)
+    }
+
+    /// Returns ` (did you mean nodePort?)`, or nothing.
+    pub(super) fn hint(&self) -> String {
+        let hint = |meant| format!(" (did you mean {meant}?)");
+        self.meant.map(hint).unwrap_or_default()
+    }
+}
+
+/// Returns a path as text, such as `spec.ports[0].port`.
+pub(super) fn text_of(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Key(name) if text.is_empty() => text.push_str(name),
+            Step::Key(name) => text.extend([".", name]),
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
+/// Returns the first field of a supported object that its kind does not have: Kubernetes 1.36 for
+/// its own kinds.
+pub(super) fn unknown_field(kind: &str, value: &Value) -> Option<UnknownField> {
     let shape = match kind {
         "Service" => &SERVICE,
         "EndpointSlice" => &SLICE,
         "Endpoints" => &ENDPOINTS,
+        virtual_server::KIND => &VIRTUAL_SERVER,
         _ => &NODE,
     };
-    unknown(shape, value)
+    let mut found = unknown(shape, value)?;
+    found.path.reverse();
+    Some(found)
 }
 
-fn unknown(shape: &Shape, value: &Value) -> Option<String> {
+/// Returns the first unknown field of `value`, with the path from the field to the object.
+fn unknown(shape: &'static Shape, value: &Value) -> Option<UnknownField> {
     let Fields(known) = shape else {
         return None;
     };
-    match value {
-        Value::Array(items) => (items.iter().enumerate()).find_map(|(index, item)| {
-            let below = unknown(shape, item)?;
-            Some(format!("[{index}].{below}"))
-        }),
+    let (mut found, step) = match value {
+        Value::Array(items) => (items.iter().enumerate())
+            .find_map(|(index, item)| Some((unknown(shape, item)?, Step::Index(index))))?,
         Value::Object(fields) => fields.iter().find_map(|(name, value)| {
-            let Some((_, shape)) = known.iter().find(|(field, _)| field == name) else {
-                return Some(name.clone());
-            };
-            let below = unknown(shape, value)?;
-            let dot = if below.starts_with('[') { "" } else { "." };
-            Some(format!("{name}{dot}{below}"))
-        }),
-        _ => None,
-    }
+            let step = Step::Key(name.clone());
+            match known.iter().find(|(field, _)| field == name) {
+                Some((_, shape)) => Some((unknown(shape, value)?, step)),
+                None => {
+                    let found = UnknownField {
+                        path: Vec::new(),
+                        meant: meant(known, name),
+                    };
+                    Some((found, step))
+                }
+            }
+        })?,
+        _ => return None,
+    };
+    found.path.push(step);
+    Some(found)
+}
+
+/// Returns the known field whose name differs from `name` by at most two letters and by case.
+fn meant(known: &[(&'static str, Shape)], name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let most = 2.min(name.chars().count() / 2);
+    (known.iter())
+        .map(|(field, _)| (distance(&name, &field.to_lowercase()), *field))
+        .filter(|(distance, _)| *distance <= most)
+        .min()
+        .map(|(_, field)| field)
 }

@@ -1,12 +1,13 @@
 //! Reads one object of a file.
 
-use model::Object;
+use model::{Object, SafeText};
 use serde_json::Value;
 
 use super::converted::{Converted, ConvertedKey};
 use super::error::FileErrorKind;
 use super::misspelt;
 use crate::objects::{self, Kubernetes};
+use crate::virtual_server::{self, Manifest};
 use crate::yaml::{Step, steps};
 use crate::{convert, filter};
 
@@ -28,10 +29,17 @@ pub(super) enum Outcome {
 
 /// Returns a warning about a misspelt kind, API version or field.
 pub(super) fn doubt(api_version: &str, kind: &str, value: &Value) -> Option<FileErrorKind> {
+    if is_virtual_server(api_version, kind) {
+        // An unknown field is an error, and `virtual_server` reports it.
+        return None;
+    }
     if is_ours(api_version, kind) {
-        let object = describe(kind, value).into();
-        let path = misspelt::unknown_field(kind, value)?.into();
-        return Some(FileErrorKind::UnknownField { object, path });
+        let unknown = misspelt::unknown_field(kind, value)?;
+        return Some(FileErrorKind::UnknownField {
+            object: describe(kind, value).into(),
+            path: unknown.text().into(),
+            hint: unknown.hint(),
+        });
     }
     let what = misspelt::about_kind(api_version, kind)?.into();
     let object = describe(kind, value).into();
@@ -44,6 +52,10 @@ fn is_ours(api_version: &str, kind: &str) -> bool {
         "EndpointSlice" => matches!(api_version, "discovery.k8s.io/v1" | BETA),
         _ => false,
     }
+}
+
+fn is_virtual_server(api_version: &str, kind: &str) -> bool {
+    (api_version, kind) == (virtual_server::API_VERSION, virtual_server::KIND)
 }
 
 /// API version of slices up to Kubernetes 1.24.
@@ -70,6 +82,7 @@ fn from_beta(mut value: Value) -> Value {
 
 pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
     match (api_version, kind) {
+        _ if is_virtual_server(api_version, kind) => static_server(value),
         (BETA, "EndpointSlice") => read("discovery.k8s.io/v1", kind, from_beta(value)),
         ("v1", "Service") => decode("Service", value, |object: &objects::Service| {
             let service = convert::service(object);
@@ -139,6 +152,39 @@ where
         _ => meta.object_name(),
     };
     Outcome::Object(ConvertedKey { kind, name }, convert(&object))
+}
+
+/// Reads a VirtualServer. Unlike objects of Kubernetes, which newer versions may extend, it is
+/// ignored if it has an unknown field: an entry without a misspelt setting could send traffic to
+/// the wrong place.
+fn static_server(value: Value) -> Outcome {
+    let object: SafeText = describe(virtual_server::KIND, &value).into();
+    let mistake = |steps: Vec<Step>, what: String| Outcome::Mistake {
+        kind: FileErrorKind::Object {
+            object: object.clone(),
+            path: misspelt::text_of(&steps).into(),
+            what: what.into(),
+        },
+        steps,
+    };
+    if let Some(unknown) = misspelt::unknown_field(virtual_server::KIND, &value) {
+        let what = format!("unknown field{}", unknown.hint());
+        return mistake(unknown.path, what);
+    }
+    let manifest: Manifest = match serde_path_to_error::deserialize(value) {
+        Ok(manifest) => manifest,
+        Err(error) => return mistake(steps(error.path()), error.inner().to_string()),
+    };
+    match virtual_server::decode(&manifest) {
+        Ok(server) => {
+            let key = ConvertedKey {
+                kind: virtual_server::KIND,
+                name: server.name.clone(),
+            };
+            Outcome::Object(key, converted(Object::VirtualServer(server)))
+        }
+        Err(error) => mistake(error.path, error.problem),
+    }
 }
 
 fn describe(kind: &str, value: &Value) -> String {

@@ -180,6 +180,7 @@ fn delete(words: &[&str]) -> Result<Directive, String> {
         Some(&"Service") => ObjectKind::Service,
         Some(&"EndpointSlice") => ObjectKind::EndpointSlice,
         Some(&"Node") => ObjectKind::Node,
+        Some(&"VirtualServer") => ObjectKind::VirtualServer,
         _ => return names(words).map(Directive::DeleteFiles),
     };
     let [_, name] = words else {
@@ -189,10 +190,11 @@ fn delete(words: &[&str]) -> Result<Directive, String> {
     if namespace.is_empty() != (kind == ObjectKind::Node) {
         return Err("expected NAMESPACE/NAME, for a Node NAME".to_owned());
     }
-    Ok(Directive::Delete(
-        kind,
-        ObjectName::new(Name::from(namespace), Name::from(name)),
-    ))
+    let name = match kind {
+        ObjectKind::VirtualServer => ObjectName::virtual_server(namespace, name),
+        _ => ObjectName::new(Name::from(namespace), Name::from(name)),
+    };
+    Ok(Directive::Delete(kind, name))
 }
 
 fn busy(words: &[&str]) -> Result<Busy, String> {

@@ -98,6 +98,7 @@ impl World {
             ObjectKind::Service => self.cluster.service(name).is_some(),
             ObjectKind::Node => self.cluster.node(&name.name).is_some(),
             ObjectKind::EndpointSlice => self.cluster.slice(name).is_some(),
+            ObjectKind::VirtualServer => self.cluster.virtual_server(name).is_some(),
         }
     }
 

@@ -13,6 +13,7 @@ mod faults;
 mod files;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod import;
 mod kernel_faults;
 mod lifecycle;
 mod lockout;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         schedulers::trials(),
         changes::trials(),
         files::trials(),
+        import::trials(),
         families::trials(),
         faults::trials(),
         crash::trials(),

@@ -13,6 +13,7 @@ mod diff;
 mod host_rules;
 mod lower;
 mod node_context;
+mod owners;
 mod protected;
 mod resolve;
 mod rules;
@@ -20,10 +21,11 @@ mod settings;
 #[cfg(test)]
 mod testing;
 
-pub use compile::{Compiler, compile, lint};
+pub use compile::{Compiler, compile, compile_with_claims, lint};
 pub use diff::{
     Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_marked,
     release,
 };
 pub use host_rules::harmful_rules;
+pub use owners::{Claims, EntryOwner, EntryOwners};
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

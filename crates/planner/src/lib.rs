@@ -23,8 +23,8 @@ mod testing;
 
 pub use compile::{Compiler, compile, compile_with_claims, lint};
 pub use diff::{
-    Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_marked,
-    release,
+    Ownership, Retire, between, captured, captured_scope, cleanup, diff, diff_keys, drains,
+    is_marked, release,
 };
 pub use host_rules::harmful_rules;
 pub use owners::{Claims, EntryOwner, EntryOwners};

@@ -22,7 +22,7 @@ pub use self::apply::Apply;
 pub use self::bundle::Bundle;
 pub use self::completion::Completion;
 pub use self::config::{Config, ConfigCheck, ConfigCommand, ConfigShow};
-pub use self::diff::Diff;
+pub use self::diff::{Diff, DiffFormat};
 pub use self::doctor::Doctor;
 pub use self::get::{Get, What};
 pub use self::man::Man;

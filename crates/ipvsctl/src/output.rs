@@ -5,6 +5,7 @@ pub mod drains;
 pub mod findings;
 pub mod log;
 pub mod migration;
+pub mod patch;
 pub mod plan;
 pub mod progress;
 pub mod servers;

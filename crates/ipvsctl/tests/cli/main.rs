@@ -13,4 +13,5 @@ mod misc;
 mod node_state;
 mod render;
 mod reports;
+mod saved;
 mod untrusted;

@@ -26,7 +26,7 @@ pub use self::apply::Apply;
 pub use self::bundle::Bundle;
 pub use self::completion::Completion;
 pub use self::config::{Config, ConfigCheck, ConfigCommand, ConfigShow};
-pub use self::diff::Diff;
+pub use self::diff::{Diff, DiffFormat};
 pub use self::doctor::Doctor;
 pub use self::explain::{
     AddressArgument, Explain, ExplainAddress, ExplainInput, ExplainPod, ExplainService, Subject,

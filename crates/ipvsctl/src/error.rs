@@ -10,6 +10,7 @@ use sources::kube::ConnectError;
 use sources::node_state::NodeStateError;
 use sources::{ConfigErrors, SourceProblem};
 
+use crate::commands::apply::Refusal;
 use crate::input::surroundings::PacketError;
 use crate::schema::SchemaError;
 use crate::style;
@@ -97,7 +98,7 @@ pub enum Error {
     },
     /// The file of saved tables does not contain this part.
     #[error("--live FILE: saved tables contain no {0}: leave out --live to read the kernel")]
-    NotSaved(&'static str),
+    NotSaved(model::text::Part),
     /// The manual pages could not be written.
     #[error("failed to write the manual pages to {}: the directory must exist", path.display())]
     Pages {
@@ -133,6 +134,11 @@ pub enum Error {
         "-f - and --live - are both standard input, which can be read only once: name a file for one of them"
     )]
     StandardInputTwice,
+    /// Both files of saved tables are standard input.
+    #[error(
+        "both inputs are standard input, which can be read only once: name a file for one of them"
+    )]
+    TablesTwice,
     /// The result could not be encoded.
     #[error("failed to encode the output as {format}")]
     Format {
@@ -141,6 +147,9 @@ pub enum Error {
         /// Cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// `apply` would do harm.
+    #[error(transparent)]
+    Refused(Refusal),
     /// Without a terminal there is no confirmation.
     #[error(
         "nothing was changed: apply needs a terminal to ask for confirmation; give --yes to apply without asking"

@@ -11,6 +11,7 @@ pub mod surroundings;
 pub mod view;
 
 use model::{ClusterState, Desired, NodeConfig, NodeState};
+use planner::Claims;
 
 use self::cluster::Cluster;
 use self::node::Node;
@@ -28,6 +29,8 @@ pub struct Input {
     pub node: NodeState,
     /// Desired tables of the node.
     pub desired: Desired,
+    /// Claims of the Services, which name the owners of shared entries.
+    pub claims: Claims,
     /// Findings about the objects, ordered.
     pub findings: Vec<model::Finding>,
     /// Number of Services in the cluster.
@@ -48,11 +51,12 @@ impl Input {
         let config = node.config.node;
         let of_status = || cluster.node(&config.node_name).map(NodeState::of_status);
         let node = node.state.or_else(of_status).unwrap_or_default();
-        let (desired, findings) = planner::compile(&cluster, &node, &config);
+        let (desired, findings, claims) = planner::compile_with_claims(&cluster, &node, &config);
         Self {
             config,
             node,
             desired,
+            claims,
             findings,
             services: cluster.service_names().count(),
             whole,

@@ -8,6 +8,7 @@
 //! | [`migration`] | effects of a take-over from kube-proxy |
 //! | [`doctor`] | checks of a node |
 //! | [`bundle`] | parts of an archive for a bug report |
+//! | [`grouping`] | changes of a plan by Service and by kind |
 //! | [`commands`] | one file for each command |
 //! | [`output`] | text output |
 //! | [`schema`] | JSON and YAML output |
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod commands;
 pub mod doctor;
 pub mod error;
+pub mod grouping;
 pub mod import;
 pub mod input;
 pub mod migration;

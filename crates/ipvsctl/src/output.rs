@@ -7,6 +7,7 @@ pub mod findings;
 pub mod log;
 pub mod manifests;
 pub mod migration;
+pub mod patch;
 pub mod plan;
 pub mod progress;
 pub mod servers;

@@ -26,6 +26,7 @@ mod explain;
 mod filter_state;
 mod finding;
 mod migration;
+mod node_state;
 mod plan;
 mod read;
 mod tables;
@@ -52,8 +53,12 @@ pub use self::explain::{
 pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};
-pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summary};
-pub use self::read::{SavedTables, SchemaError, looks_like, parse};
+pub use self::node_state::{IdleTimeouts, Interface, MissingFamily, NodeState};
+pub use self::plan::{
+    ChainChange, Change, Difference, KindSummary, Plan, Planned, ServiceChanges, ServicePort,
+    Summary,
+};
+pub use self::read::{SchemaError, looks_like, parse};
 pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
 };

@@ -181,7 +181,7 @@ fn node_ports_are_served_at_addresses_of_the_node() {
         let diff = node
             .run("diff -f window.yaml --node node1 --config node.yaml")
             .exits(1);
-        let line = "+ -A -t 192.0.2.2:30080 -s rr  ";
+        let line = "\n+ -A -t 192.0.2.2:30080 -s rr\n";
         assert!(diff.out.contains(line), "{}", diff.out);
     });
 }
@@ -199,15 +199,19 @@ fn diff_shows_drift_and_apply_repairs_it() {
         let before = node.saved();
         let diff = node.run(DIFF).exits(1);
         let expected = "\
+virtual servers  +1      -1
+real servers     +2  ~1
+addresses        +1
+
 default/web:http
-+ -a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1            missing in the kernel
-~ -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1            weight 7 -> 1
-+ fd00:96::10/128                                           missing in the kernel
-+ -A -t [fd00:96::10]:80 -s rr                              missing in the kernel
-+ -a -t [fd00:96::10]:80 -r [fd00:244:1::5]:8080 -m -w 1    missing in the kernel
++ -a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1
+~ -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1    weight 7 -> 1
++ fd00:96::10/128
++ -A -t [fd00:96::10]:80 -s rr
++ -a -t [fd00:96::10]:80 -r [fd00:244:1::5]:8080 -m -w 1
 
 (no Service)
-- -D -t 10.96.0.10:81                                       no Service asks for it
+- -D -t 10.96.0.10:81
 
 Plan: 4 to add, 1 to change, 1 to delete
 ";
@@ -282,11 +286,13 @@ fn get_prints_live_tables_in_every_format() {
         assert!(wide.contains("10800 s /32"), "{wide}");
         let text = node.run("get servers -o text").exits(0).out;
         assert_eq!(text.lines().collect::<Vec<_>>(), server_lines(SHOP_TABLES));
-        for format in ["json", "yaml"] {
+        for format in ["text", "json", "yaml"] {
             let saved = node.run(&format!("get tables -o {format}")).exits(0).out;
             node.write("saved", &saved);
-            node.run("diff -f shop.yaml --node node1 --config node.yaml --live saved")
+            let diff = node
+                .run("diff -f shop.yaml --node node1 --config node.yaml --live saved")
                 .exits(0);
+            assert_eq!((&*diff.out, &*diff.err), (NO_CHANGE, ""), "{format}");
         }
         let json = node.run("get servers -o json").exits(0).out;
         let tables: serde_json::Value = serde_json::from_str(&json).expect("JSON");
@@ -300,6 +306,30 @@ fn get_prints_live_tables_in_every_format() {
         );
         let version = node.run("version").exits(0).out;
         assert!(version.contains("IPVS     1.2.1\n"), "{version}");
+    });
+}
+
+#[test]
+fn apply_does_not_empty_the_table_unless_allowed() {
+    on_node(|node| {
+        node.run(APPLY).exits(0);
+        node.tool("ipvsadm -A -t 192.0.2.1:443 -s wlc");
+        let before = node.saved();
+        node.write("none.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
+        let apply = "apply -f none.yaml --node node1 --config node.yaml --yes";
+        let ran = node.run(apply).exits(2);
+        assert!(
+            ran.err
+                .contains("error: nothing was changed: the input has no Services"),
+            "{}",
+            ran.err
+        );
+        assert_eq!(node.saved(), before);
+        node.run(&format!("{apply} --allow-empty")).exits(0);
+        assert_eq!(node.saved(), ["-A -t 192.0.2.1:443 -s wlc"]);
+        node.run(&format!("{apply} --delete 192.0.2.1:443/TCP"))
+            .exits(0);
+        assert_eq!(node.saved(), [""; 0]);
     });
 }
 

@@ -13,7 +13,7 @@ pub mod linux;
 pub mod memory;
 pub mod read_only;
 
-pub use apply_plan::{OpStatus, apply_plan};
+pub use apply_plan::{OpStatus, apply_plan, apply_plan_until};
 pub use errno::{errno_of, kind_of, op_error};
 pub use error::{ModprobeError, OpenError};
 pub use linux::{LinuxKernel, ModulePolicy};

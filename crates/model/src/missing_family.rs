@@ -35,6 +35,42 @@ pub enum FamilyGap {
 }
 
 impl FamilyGap {
+    /// Returns the name of the gap in files: `no-nat`. The name of a setting is not part of it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Disabled(_) => "disabled",
+            Self::NoSockets => "no-sockets",
+            Self::NoIpvs => "no-ipvs",
+            Self::NoNat => "no-nat",
+            Self::NoProgram => "no-program",
+            Self::Described => "described",
+        }
+    }
+
+    /// Returns the gap of this [name](Self::name). Only `disabled` has a setting.
+    #[must_use]
+    pub fn named(name: &str, setting: Option<&str>) -> Option<Self> {
+        Some(match (name, setting) {
+            ("disabled", Some(setting)) => Self::Disabled(setting.into()),
+            ("no-sockets", None) => Self::NoSockets,
+            ("no-ipvs", None) => Self::NoIpvs,
+            ("no-nat", None) => Self::NoNat,
+            ("no-program", None) => Self::NoProgram,
+            ("described", None) => Self::Described,
+            _ => return None,
+        })
+    }
+
+    /// Returns the setting that disables the family.
+    #[must_use]
+    pub fn setting(&self) -> Option<&Name> {
+        match self {
+            Self::Disabled(setting) => Some(setting),
+            _ => None,
+        }
+    }
+
     /// Returns the missing family, given the gap found in each family, IPv4 first. Returns `None`
     /// if no family has a gap, or if both have one.
     #[must_use]

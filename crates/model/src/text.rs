@@ -19,14 +19,26 @@
 //! net.ipv4.vs.conntrack = 1
 //! # timeouts
 //! --set 900 120 300
+//! # node
+//! kernel 6.1
+//! processors 4
+//! 1: eth0    inet 192.168.77.10/24
+//! # connections
+//! -t 10.96.0.1:443 -r 192.168.77.1:6443 active 3 inactive 2 persistent 0
 //! ```
 //!
 //! Each section is an input of its tool: `ipvsadm-restore`, `ipset restore`, `iptables-restore
 //! --noflush`, `ip6tables-restore --noflush`, `sysctl -p`, `ipvsadm`. The addresses have no tool.
 //!
-//! The first two sections are always printed, the others only if they have entries. The text parses
-//! back to the same tables.
+//! The last two sections are not tables. [`print_saved`] adds them, so that the text describes all
+//! that a comparison needs; the lines of interfaces are those of `ip -o addr`.
+//!
+//! The first two sections are always printed, the others only if they have entries, unless the text
+//! is printed to be saved. The text parses back to the same tables.
 
+mod connections;
+mod node;
+mod saved;
 mod sysctl;
 #[cfg(test)]
 mod tests;
@@ -44,6 +56,8 @@ use crate::rules::Rules;
 use crate::tables::RealServers;
 use crate::tables::{NodeTables, VirtualServerEntry};
 
+pub use self::saved::{Part, Saved, parse_saved, print_saved};
+
 /// Text that does not describe a node's tables.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
@@ -59,18 +73,21 @@ pub struct TextError {
 pub fn print(tables: &NodeTables) -> String {
     let mut text = String::new();
     for section in Section::ALL {
-        let Some(lines) = section.lines(tables) else {
-            continue;
-        };
-        text.push_str("# ");
-        text.push_str(section.heading());
-        text.push('\n');
-        for line in lines {
-            text.push_str(&line);
-            text.push('\n');
+        if let Some(lines) = section.lines(tables) {
+            write_section(&mut text, section, &lines);
         }
     }
     text
+}
+
+fn write_section(text: &mut String, section: Section, lines: &[String]) {
+    text.push_str("# ");
+    text.push_str(section.heading());
+    text.push('\n');
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
 }
 
 /// Returns the lines of `ipvsadm-save -n`, sorted.
@@ -140,8 +157,16 @@ fn lines_of(text: &str) -> Vec<String> {
 /// The first invalid line of the first section with an invalid line. A line is invalid if it does
 /// not parse, repeats the key of another line, or refers to an entry that no line defines.
 pub fn parse(text: &str) -> Result<NodeTables, TextError> {
+    parse_saved(text).map(|saved| saved.tables)
+}
+
+/// Lines with their numbers.
+type Lines<'a> = Vec<(usize, &'a str)>;
+
+/// Returns the lines of each section. A section without lines is there if the text has its heading.
+fn sections(text: &str) -> BTreeMap<Section, Lines<'_>> {
     let mut section = Section::Ipvs;
-    let mut sections: BTreeMap<Section, Vec<(usize, &str)>> = BTreeMap::new();
+    let mut sections: BTreeMap<Section, Lines<'_>> = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if let Some(heading) = line.strip_prefix('#') {
             // Any other heading is a comment of the program that saved the text.
@@ -153,11 +178,7 @@ pub fn parse(text: &str) -> Result<NodeTables, TextError> {
             sections.entry(section).or_default().push((number, line));
         }
     }
-    let mut tables = NodeTables::default();
-    for (section, lines) in sections {
-        section.read(&mut tables, &lines)?;
-    }
-    Ok(tables)
+    sections
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,20 +186,27 @@ enum Section {
     Ipvs,
     Addresses,
     Ipset,
+    /// Heading without lines: rules were read, in whatever families.
+    AllRules,
     Rules(AddressFamily),
     Sysctl,
     Timeouts,
+    Node,
+    Connections,
 }
 
 impl Section {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Ipvs,
         Self::Addresses,
         Self::Ipset,
+        Self::AllRules,
         Self::Rules(AddressFamily::Ipv4),
         Self::Rules(AddressFamily::Ipv6),
         Self::Sysctl,
         Self::Timeouts,
+        Self::Node,
+        Self::Connections,
     ];
 
     fn heading(self) -> &'static str {
@@ -186,10 +214,13 @@ impl Section {
             Self::Ipvs => "ipvs",
             Self::Addresses => "addresses",
             Self::Ipset => "ipset",
+            Self::AllRules => "rules",
             Self::Rules(AddressFamily::Ipv4) => "rules4",
             Self::Rules(AddressFamily::Ipv6) => "rules6",
             Self::Sysctl => "sysctl",
             Self::Timeouts => "timeouts",
+            Self::Node => "node",
+            Self::Connections => "connections",
         }
     }
 
@@ -202,10 +233,12 @@ impl Section {
             Self::Rules(family) => tables.rules.get(&family).map(rule_lines),
             Self::Sysctl => Some(sysctl_lines(tables)).filter(|lines| !lines.is_empty()),
             Self::Timeouts => Some(timeout_lines(tables)).filter(|lines| !lines.is_empty()),
+            Self::AllRules | Self::Node | Self::Connections => None,
         }
     }
 
-    fn read(self, tables: &mut NodeTables, lines: &[(usize, &str)]) -> Result<(), TextError> {
+    fn read(self, saved: &mut Saved, lines: &[(usize, &str)]) -> Result<(), TextError> {
+        let tables = &mut saved.tables;
         match self {
             Self::Ipvs => tables.virtual_servers = virtual_servers(lines)?,
             Self::Addresses => {
@@ -225,6 +258,15 @@ impl Section {
             }
             Self::Sysctl => tables.sysctls = sysctl::parse(lines)?,
             Self::Timeouts => tables.timeouts = timeouts::parse(lines)?,
+            Self::Node => saved.node = node::parse(lines)?,
+            Self::Connections => saved.connections = connections::parse(lines)?,
+            Self::AllRules => {
+                if let Some((line, text)) = lines.first() {
+                    let problem =
+                        format!("`{text}` is in no family: expected # rules4 or # rules6");
+                    return Err(at(*line)(problem));
+                }
+            }
         }
         Ok(())
     }

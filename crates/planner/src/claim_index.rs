@@ -145,6 +145,19 @@ impl ClaimIndex {
         pack_map(&mut self.desired.owners.addresses);
     }
 
+    /// Returns the claims that are programmed.
+    pub(crate) fn winning_claims(&self) -> impl Iterator<Item = &Claim> {
+        (self.claims.values())
+            .filter(|claims| !claims.is_empty())
+            .flat_map(|claims| winning(claims))
+            .map(|ranked| ranked.claim.as_ref())
+    }
+
+    /// Returns the claims of each Service.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&ObjectName, &ServiceClaims)> {
+        (self.parts.iter()).map(|(service, part)| (service, part.as_ref()))
+    }
+
     /// Returns the Services with claims.
     pub(crate) fn services(&self) -> impl Iterator<Item = &ObjectName> {
         self.parts.keys()

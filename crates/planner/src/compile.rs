@@ -23,6 +23,7 @@ use self::shared_addresses::SharedAddresses;
 use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::lower;
 use crate::node_context::{NodeChange, NodeContext};
+use crate::owners::Claims;
 use crate::protected::NodeResource;
 use crate::resolve::{outside_addresses, resolve, unlabelled};
 use crate::rules::rules;
@@ -39,10 +40,31 @@ pub fn compile(
     node: &NodeState,
     config: &NodeConfig,
 ) -> (Desired, Vec<Finding>) {
+    let (compiler, findings) = compiled(cluster, node, config);
+    (compiler.index.desired().clone(), findings)
+}
+
+/// As [`compile`], and returns the claims of the Services, which name the owners of single entries.
+#[must_use]
+pub fn compile_with_claims(
+    cluster: &ClusterState,
+    node: &NodeState,
+    config: &NodeConfig,
+) -> (Desired, Vec<Finding>, Claims) {
+    let (mut compiler, findings) = compiled(cluster, node, config);
+    let desired = std::mem::take(compiler.index.desired_mut());
+    (desired, findings, Claims::new(compiler.index))
+}
+
+fn compiled(
+    cluster: &ClusterState,
+    node: &NodeState,
+    config: &NodeConfig,
+) -> (Compiler, Vec<Finding>) {
     let mut compiler = Compiler::new(config.clone());
     compiler.compile(cluster, node, drop);
     let findings = compiler.findings().cloned().collect();
-    (compiler.index.desired().clone(), findings)
+    (compiler, findings)
 }
 
 /// Returns the findings about the objects of the cluster, in order.

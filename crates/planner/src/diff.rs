@@ -1,5 +1,6 @@
 //! Compares desired and live tables and returns a plan.
 
+mod between;
 mod fields;
 mod filter_state;
 mod order;
@@ -22,6 +23,7 @@ use model::plan::{Op, Plan, PlannedOp, Reason, Stage};
 use model::snapshot::Snapshot;
 use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
+pub use self::between::between;
 use self::filter_state::NodePort;
 use self::plan_builder::PlanBuilder;
 pub use self::release::{captured, captured_scope, release};

@@ -14,6 +14,7 @@ mod explain;
 mod host_rules;
 mod lower;
 mod node_context;
+mod owners;
 mod protected;
 mod resolve;
 mod rules;
@@ -22,14 +23,15 @@ mod static_server;
 #[cfg(test)]
 mod testing;
 
-pub use compile::{Compiler, compile, lint};
+pub use compile::{Compiler, compile, compile_with_claims, lint};
 pub use diff::{
-    Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_adopted,
-    is_marked, release,
+    Ownership, Retire, between, captured, captured_scope, cleanup, diff, diff_keys, drains,
+    is_adopted, is_marked, release,
 };
 pub use explain::{
     EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServedSite,
     ServiceExplanation, SiteExplanation, SiteOutcome,
 };
 pub use host_rules::harmful_rules;
+pub use owners::{Claims, EntryOwner, EntryOwners};
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

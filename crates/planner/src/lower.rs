@@ -57,7 +57,7 @@ pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
     let real_servers = collect_real_servers(backends.map(|backend| real_server(*backend)));
     let finishing = (frontend.finishing.iter())
         .filter(|backend| frontend.backends.binary_search(backend).is_err())
-        .map(|backend| key_of(*backend));
+        .map(|backend| real_server_key(*backend));
     Claim {
         finishing: finishing.collect(),
         kind: frontend.kind,
@@ -123,7 +123,7 @@ fn persistence_timeout(affinity: Duration) -> Duration {
 
 fn real_server(backend: Backend) -> RealServer {
     RealServer {
-        key: key_of(backend),
+        key: real_server_key(backend),
         forwarding: Forwarding::Masquerade,
         weight: 1,
         upper_threshold: 0,
@@ -131,7 +131,8 @@ fn real_server(backend: Backend) -> RealServer {
     }
 }
 
-fn key_of(backend: Backend) -> RealServerKey {
+/// Returns the key of the real server for `backend`.
+pub(crate) fn real_server_key(backend: Backend) -> RealServerKey {
     RealServerKey {
         address: backend.address,
         port: backend.port.get(),

@@ -47,7 +47,8 @@ pub enum What {
     /// Idle timeouts of connections.
     #[value(alias = "timeout")]
     Timeouts,
-    /// Servers and addresses together, for diff --live.
+    /// All tables, with the interfaces and connections of the node: all that diff --live and diff
+    /// TABLES TABLES need.
     Tables,
     /// A file for --node-state: interfaces, addresses, kernel and processors of this machine. Needs
     /// no privileges.

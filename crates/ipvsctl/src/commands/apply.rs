@@ -1,51 +1,70 @@
 //! `ipvsctl apply`.
 
 mod carry_out;
+mod guard;
+mod interrupt;
 
-use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use kernel::{LinuxKernel, ModulePolicy};
+use kernel::{Kernel, LinuxKernel, ModulePolicy};
 
 use crate::cli::Apply;
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback};
 use crate::input::view::View;
-use crate::input::{Input, cluster, live};
+use crate::input::{Input, cluster, facts, live};
 use crate::output::{plan, print, progress};
 
 pub use self::carry_out::{Applied, carry_out};
+pub use self::guard::{Guard, Refusal};
+pub use self::interrupt::Interrupt;
 
-/// Shows the plan, asks, and applies it.
+/// Shows the plan, checks that it is safe, asks, and applies it.
 ///
 /// # Errors
 ///
-/// The node, the files or the kernel cannot be read, or the changes were not confirmed. Nothing was
-/// changed then.
+/// The node, the files or the kernel cannot be read, the plan is not safe, or the changes were not
+/// confirmed. Nothing was changed then.
 pub fn run(args: &Apply) -> Result<Status, Error> {
     if !args.yes && !can_ask() {
         return Err(Error::NobodyToAsk);
     }
     let mut node = node::read(&args.node, Fallback::Host)?;
+    let metrics = node.config.settings.metrics_bind_address;
     let cluster = cluster::from_files(&args.files.paths, args.files.strict);
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
     let live = live::of_kernel(&mut kernel, &mut node)?;
+    let guard = Guard {
+        force: args.force,
+        allow_empty: args.allow_empty,
+        delete: args.delete.iter().copied().collect(),
+    };
+    guard.check_named(&live).map_err(Error::Refused)?;
     let input = Input::compile(cluster, node).report();
-    let View { input, plan, .. } = View::compare(input, live, BTreeSet::new());
-    print(&plan::text(&plan))?;
-    let read = input.status(false);
-    if plan.is_empty() {
-        return Ok(read);
+    let view = View::compare(input, live, guard.delete.clone());
+    print(&plan::text(&view.changes(), &view.live.tables.rules))?;
+    if view.plan.is_empty() {
+        return Ok(view.status(false));
     }
+    guard.check_plan(&view).map_err(Error::Refused)?;
+    guard
+        .check_proxies(|| facts::proxies(metrics))
+        .map_err(Error::Refused)?;
     if !args.yes {
         confirm()?;
     }
-    let bar = progress::bar(plan.ops().count());
-    let applied = carry_out(&mut kernel, &plan, &bar);
+    apply(&mut kernel, &view)
+}
+
+/// Applies the plan of `view` until it is done or interrupted, and prints the outcome.
+fn apply(kernel: &mut dyn Kernel, view: &View) -> Result<Status, Error> {
+    let interrupt = Interrupt::listen().map_err(Error::Runtime)?;
+    let bar = progress::bar(view.plan.ops().count());
+    let applied = carry_out(kernel, &view.plan, &bar, || interrupt.is_set());
     print(&format!("{applied}\n"))?;
-    Ok(match applied.failed + applied.skipped {
-        0 => read,
-        _ => Status::Failed,
+    Ok(match applied.is_complete() {
+        true => view.status(false),
+        false => Status::Failed,
     })
 }
 

@@ -2,8 +2,10 @@
 
 mod drains;
 
-use kernel::{Kernel as _, Saved, linux};
-use model::text::{address_lines, print as print_tables, virtual_server_lines};
+use std::path::Path;
+
+use kernel::{Kernel as _, linux};
+use model::text::{Part, Saved, address_lines, print_saved, virtual_server_lines};
 use model::{Scope, Snapshot};
 use sources::node_state::NodeStateFile;
 
@@ -25,7 +27,16 @@ pub fn run(args: &Get) -> Result<Status, Error> {
         What::NodeState => return node_state(args),
         _ => {}
     }
-    let snapshot = read(args)?;
+    let saved = read(args)?;
+    if args.what == What::Tables {
+        match args.output {
+            Format::Json => return print_json(&NodeTables::saved(&saved)).map(|()| Status::Done),
+            Format::Yaml => return print_yaml(&NodeTables::saved(&saved)).map(|()| Status::Done),
+            Format::Text => return print(&print_saved(&saved)).map(|()| Status::Done),
+            Format::Table | Format::Wide => {}
+        }
+    }
+    let snapshot = Snapshot::from(saved);
     let width = match args.output {
         Format::Wide => Width::Wide,
         _ => Width::Narrow,
@@ -43,12 +54,15 @@ pub fn run(args: &Get) -> Result<Status, Error> {
 
 /// Prints this machine as a node-state file: as JSON if asked for, else as YAML.
 fn node_state(args: &Get) -> Result<Status, Error> {
-    if args.live.is_some() {
-        return Err(Error::NotSaved("interfaces"));
-    }
-    let file = NodeStateFile {
-        node_name: Some(sources::node_state::hostname().to_lowercase().into()),
-        state: linux::node_state().map_err(Error::Observe)?,
+    let file = match &args.live {
+        Some(path) => NodeStateFile {
+            node_name: None,
+            state: saved(path, Part::Node)?.node,
+        },
+        None => NodeStateFile {
+            node_name: Some(sources::node_state::hostname().to_lowercase().into()),
+            state: linux::node_state().map_err(Error::Observe)?,
+        },
     };
     match args.output {
         Format::Json => print_json(&file)?,
@@ -57,7 +71,7 @@ fn node_state(args: &Get) -> Result<Status, Error> {
     Ok(Status::Done)
 }
 
-fn read(args: &Get) -> Result<Snapshot, Error> {
+fn read(args: &Get) -> Result<Saved, Error> {
     let Some(path) = &args.live else {
         let mut kernel = live::read_only_kernel()?;
         return match args.what {
@@ -67,18 +81,29 @@ fn read(args: &Get) -> Result<Snapshot, Error> {
                     settings: true,
                     ..Scope::NOTHING
                 };
-                kernel.observe(&scope).map_err(Error::Observe)
+                let read = kernel.observe(&scope).map_err(Error::Observe)?;
+                Ok(Saved::from(read))
             }
-            _ => live::observe(&mut kernel),
+            _ => live::observe(&mut kernel).map(Saved::from),
         };
     };
+    saved(
+        path,
+        match args.what {
+            What::Timeouts => Part::Timeouts,
+            What::Addresses => Part::Addresses,
+            What::Servers | What::Tables | What::NodeState | What::Drains => Part::VirtualServers,
+        },
+    )
+}
+
+/// Reads saved tables that have the part `needed`.
+fn saved(path: &Path, needed: Part) -> Result<Saved, Error> {
     let saved = live::saved(path)?;
-    match args.what {
-        What::Timeouts => return Err(Error::NotSaved("timeouts")),
-        What::Addresses if !saved.has_addresses => return Err(Error::NotSaved("addresses")),
-        _ => {}
+    match saved.parts.contains(&needed) {
+        true => Ok(saved),
+        false => Err(Error::NotSaved(needed)),
     }
-    live::observe(&mut Saved::from(saved.tables))
 }
 
 fn object(what: What, snapshot: &Snapshot, args: &Get) -> NodeTables {
@@ -91,9 +116,7 @@ fn object(what: What, snapshot: &Snapshot, args: &Get) -> NodeTables {
     match what {
         What::Servers => servers(object),
         What::Addresses => object.with_addresses(&snapshot.tables),
-        What::Tables | What::Timeouts | What::Drains | What::NodeState => {
-            servers(object).with_addresses(&snapshot.tables)
-        }
+        What::Tables | What::Timeouts | What::Drains | What::NodeState => object,
     }
 }
 
@@ -103,7 +126,7 @@ fn text(what: What, snapshot: &Snapshot) -> String {
         What::Servers => lines(virtual_server_lines(&snapshot.tables)),
         What::Addresses => lines(address_lines(&snapshot.tables)),
         What::Timeouts => servers::timeout_line(snapshot.tables.timeouts),
-        What::Tables | What::Drains | What::NodeState => print_tables(&snapshot.tables),
+        What::Tables | What::Drains | What::NodeState => String::new(),
     }
 }
 

@@ -7,11 +7,12 @@ use sources::proxy;
 
 use crate::cli::{Migrate, MigrateCommand};
 use crate::error::{Error, Status};
+use crate::grouping::Changes;
 use crate::input::live;
 use crate::input::node::on_loopback;
 use crate::input::view::View;
 use crate::migration::{Migration, cut};
-use crate::output::{self, show};
+use crate::output::{self, plan, show};
 use crate::schema;
 
 /// Prints the effects of a take-over.
@@ -37,7 +38,9 @@ pub fn run(args: &Migrate) -> Result<Status, Error> {
             Err(error) => Err(error),
         }
     })?;
-    let View { input, live, plan } = view;
+    let View {
+        input, live, plan, ..
+    } = view;
     let migration = Migration {
         cut: of_kernel.then(|| cut(&plan, &live)),
         plan,
@@ -47,10 +50,18 @@ pub fn run(args: &Migrate) -> Result<Status, Error> {
         whole: input.whole,
         has_ipvs,
     };
+    let changes = Changes::of(&migration.plan, &input.claims);
+    let planned = schema::Planned {
+        node: &input.config.node_name,
+        findings: &input.findings,
+        plan: &migration.plan,
+        changes: &changes,
+        live: &live.tables.rules,
+    };
     show(
         args.output,
-        || schema::Migration::new(&input.config.node_name, &input.findings, &migration),
-        || output::migration::text(&migration),
+        || schema::Migration::new(planned, &migration),
+        || output::migration::text(&plan::text(&changes, planned.live), &migration),
     )?;
     Ok(input.status(!migration.in_the_way().is_empty()))
 }

@@ -37,7 +37,7 @@ fn object(input: &Input) -> schema::NodeTables {
         ..schema::NodeTables::empty()
             .with_servers(tables, owners)
             .with_addresses(tables)
-            .with_filter_state(&input.desired)
+            .with_desired_filter_state(&input.desired)
     }
 }
 

@@ -116,8 +116,10 @@ fn read(args: &Trace) -> Result<View, Error> {
         let snapshot = of_desired(&input.desired);
         (input, snapshot, "desired")
     } else if let Some(path) = &args.live {
+        let saved = live::saved(path)?;
+        live::describe(&mut node, &saved);
         let input = Input::compile(cluster, node);
-        let (snapshot, _) = live::of_file(path, &input)?;
+        let snapshot = live::comparable(saved, &input).live;
         (input, snapshot, "saved")
     } else {
         let snapshot = live::of_kernel(&mut live::read_only_kernel()?, &mut node)?;

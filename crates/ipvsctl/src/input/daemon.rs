@@ -40,7 +40,9 @@ pub fn changes(
     service: &ObjectName,
     limit: usize,
 ) -> Result<DaemonChanges, String> {
-    let ObjectName { namespace, name } = service;
+    let ObjectName {
+        namespace, name, ..
+    } = service;
     let is_plain = |text: &str| {
         (text.bytes()).all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
     };

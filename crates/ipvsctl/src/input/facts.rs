@@ -137,7 +137,10 @@ fn filter(mut sweeper: Sweeper) -> Result<FilterFacts, Error> {
     })
 }
 
-fn proxies(configured: Option<SocketAddr>) -> Vec<(SocketAddr, Running)> {
+/// Returns the service proxies of this node that answer at the metrics address `configured` or at
+/// the default one.
+#[must_use]
+pub fn proxies(configured: Option<SocketAddr>) -> Vec<(SocketAddr, Running)> {
     let addresses = metrics_addresses(configured).into_iter();
     addresses
         .filter_map(|address| Some((address, proxy::running(address)?)))

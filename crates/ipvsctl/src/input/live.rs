@@ -1,19 +1,24 @@
 //! Reads the live tables from the kernel or from a file.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::Path;
 use std::{fs, io};
 
 use ipvs::{Timeouts, VirtualServerKey};
-use kernel::{Kernel, LinuxKernel, ModulePolicy, ReadOnly, Saved};
-use model::{Desired, NodeTables, Scope, Snapshot, text};
+use kernel::{Kernel, LinuxKernel, ModulePolicy, ReadOnly};
+use model::text::{self, Part, Saved};
+use model::{NodeTables, Scope, Snapshot};
 
 use crate::error::{Error, SavedError};
 use crate::input::Input;
 use crate::input::node::Node;
-use crate::schema::{self, SavedTables};
+use crate::schema;
 use crate::style;
+
+/// Maximum size of a file of saved tables in bytes. The tables of 45,000 Services with 2 endpoints
+/// have about 30 MB as text and 60 MB as YAML.
+pub const MAX_SAVED: u64 = 256 << 20;
 
 /// Opens the kernel read-only.
 ///
@@ -50,28 +55,30 @@ pub fn of_kernel(kernel: &mut dyn Kernel, node: &mut Node) -> Result<Snapshot, E
     Ok(live)
 }
 
-/// Reads the saved tables at `path` to compare them with the desired tables of `input`. Returns
-/// also the virtual servers that are ours whatever their address.
-///
-/// # Errors
-///
-/// The file cannot be read or parsed.
-pub fn of_file(
-    path: &Path,
-    input: &Input,
-) -> Result<(Snapshot, BTreeSet<VirtualServerKey>), Error> {
-    let (tables, ours) = comparable(saved(path)?, &input.desired);
-    let mut live = observe(&mut Saved::from(tables))?;
-    live.node.clone_from(&input.node);
-    Ok((live, ours))
+/// Saved tables to compare with desired ones.
+#[derive(Debug)]
+pub struct Comparable {
+    /// The tables. Parts that were not saved equal the desired ones.
+    pub live: Snapshot,
+    /// Virtual servers that are ours whatever their address.
+    pub ours: BTreeSet<VirtualServerKey>,
+    /// Parts that were not saved and are not compared.
+    pub unsaved: Vec<Part>,
+}
+
+/// Uses the interfaces and the machine of `saved` for `node`, unless a file describes them.
+pub fn describe(node: &mut Node, saved: &Saved) {
+    if node.state.is_none() && saved.parts.contains(&Part::Node) {
+        node.state = Some(saved.node.clone());
+    }
 }
 
 /// Reads the text, JSON or YAML at `path`; `-` is standard input.
 ///
 /// # Errors
 ///
-/// The file cannot be read or parsed.
-pub fn saved(path: &Path) -> Result<SavedTables, Error> {
+/// The file cannot be read or parsed, or has more than [`MAX_SAVED`] bytes.
+pub fn saved(path: &Path) -> Result<Saved, Error> {
     read_text(path)
         .map_err(SavedError::Read)
         .and_then(|text| parse(&text))
@@ -81,66 +88,126 @@ pub fn saved(path: &Path) -> Result<SavedTables, Error> {
         })
 }
 
-/// Returns tables to compare with `desired`, and the virtual servers that are ours whatever their
-/// address.
+/// Reads two saved tables to compare them. Parts that one of them lacks are removed from both and
+/// reported on standard error.
+///
+/// # Errors
+///
+/// As [`saved`].
+pub fn two(first: &Path, second: &Path) -> Result<[NodeTables; 2], Error> {
+    let [mut one, mut other] = [saved(first)?, saved(second)?];
+    for part in Part::ALL {
+        let lacking = match [&one, &other].map(|saved| saved.parts.contains(&part)) {
+            [true, true] | [false, false] => continue,
+            [true, false] => second,
+            [false, true] => first,
+        };
+        clear(&mut one.tables, part);
+        clear(&mut other.tables, part);
+        if !matches!(part, Part::Node | Part::Connections) {
+            style::warning(&format!(
+                "{}: the saved tables lack {part}, which are not compared",
+                lacking.display()
+            ));
+        }
+    }
+    Ok([one.tables, other.tables])
+}
+
+/// Returns the saved tables to compare with the desired ones of `input`.
 ///
 /// If no addresses were saved, every saved virtual server with an address counts as ours, and
 /// addresses are not compared.
-fn comparable(saved: SavedTables, desired: &Desired) -> (NodeTables, BTreeSet<VirtualServerKey>) {
-    let SavedTables {
-        mut tables,
-        has_addresses,
-    } = saved;
+#[must_use]
+pub fn comparable(mut saved: Saved, input: &Input) -> Comparable {
+    let desired = &input.desired.tables;
     let mut ours = BTreeSet::new();
-    if !has_addresses {
+    if !saved.parts.contains(&Part::Addresses) {
         style::warning(
             "the saved tables contain no addresses: addresses are not compared, and every virtual \
              server with an address counts as ours; ipvsctl get tables -o text saves both",
         );
         // Virtual servers by firewall mark never belong to a Service.
         let addresses = |key: &&VirtualServerKey| matches!(key, VirtualServerKey::Address { .. });
-        ours.extend(tables.virtual_servers.keys().filter(addresses));
-        tables.addresses.clone_from(&desired.tables.addresses);
+        ours.extend(
+            (saved.tables.virtual_servers.keys())
+                .filter(addresses)
+                .copied(),
+        );
     }
-    fill_in_unsaved(&mut tables, &desired.tables);
-    (tables, ours)
+    let unsaved: Vec<Part> = (Part::ALL.into_iter())
+        .filter(|part| !saved.parts.contains(part))
+        .collect();
+    for part in &unsaved {
+        fill_in(&mut saved.tables, desired, *part);
+    }
+    fill_in_unread(&mut saved.tables, desired);
+    let mut live = Snapshot::from(saved);
+    live.node.clone_from(&input.node);
+    Comparable {
+        live,
+        ours,
+        unsaved,
+    }
 }
 
-/// Fills in sets, rules and settings that were not saved with the desired ones, so that they do not
-/// differ.
-fn fill_in_unsaved(saved: &mut NodeTables, desired: &NodeTables) {
-    if saved.sets.is_empty() {
-        saved.sets.clone_from(&desired.sets);
+/// Sets a part that was not saved to the desired one, so that it does not differ.
+fn fill_in(tables: &mut NodeTables, desired: &NodeTables, part: Part) {
+    match part {
+        Part::Addresses => tables.addresses.clone_from(&desired.addresses),
+        Part::Sets => tables.sets.clone_from(&desired.sets),
+        Part::Rules => tables.rules.clone_from(&desired.rules),
+        Part::Settings => tables.sysctls.clone_from(&desired.sysctls),
+        Part::Timeouts => tables.timeouts = desired.timeouts,
+        Part::VirtualServers | Part::Node | Part::Connections => {}
     }
+}
+
+/// Sets the rules of a family and the settings that were not read to the desired ones: the node may
+/// lack the family, or the kernel the setting.
+fn fill_in_unread(tables: &mut NodeTables, desired: &NodeTables) {
     for (family, rules) in &desired.rules {
-        (saved.rules.entry(*family)).or_insert_with(|| rules.clone());
+        (tables.rules.entry(*family)).or_insert_with(|| rules.clone());
     }
     for (name, value) in &desired.sysctls {
-        (saved.sysctls.entry(name.clone())).or_insert_with(|| value.clone());
+        (tables.sysctls.entry(name.clone())).or_insert_with(|| value.clone());
     }
-    if saved.timeouts == Timeouts::default() {
-        saved.timeouts = desired.timeouts;
+}
+
+fn clear(tables: &mut NodeTables, part: Part) {
+    match part {
+        Part::VirtualServers => tables.virtual_servers.clear(),
+        Part::Addresses => tables.addresses.clear(),
+        Part::Sets => tables.sets.clear(),
+        Part::Rules => tables.rules.clear(),
+        Part::Settings => tables.sysctls.clear(),
+        Part::Timeouts => tables.timeouts = Timeouts::default(),
+        Part::Node | Part::Connections => {}
     }
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    if path != Path::new("-") {
-        return fs::read_to_string(path);
+    if path == Path::new("-") {
+        read_bounded(io::stdin().lock())
+    } else {
+        read_bounded(fs::File::open(path)?)
     }
-    let mut text = String::new();
-    io::stdin().lock().read_to_string(&mut text)?;
-    Ok(text)
 }
 
-fn parse(given: &str) -> Result<SavedTables, SavedError> {
-    if schema::looks_like(given) {
-        return schema::parse(given).map_err(SavedError::Schema);
+fn read_bounded(from: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    let read = from.take(MAX_SAVED + 1).read_to_string(&mut text)?;
+    if u64::try_from(read).is_ok_and(|read| read <= MAX_SAVED) {
+        return Ok(text);
     }
-    let tables = text::parse(given).map_err(SavedError::Text)?;
-    let heading =
-        |line: &str| (line.trim().strip_prefix('#')).is_some_and(|name| name.trim() == "addresses");
-    Ok(SavedTables {
-        has_addresses: given.lines().any(heading),
-        tables,
-    })
+    let problem = format!("it has more than {} MiB", MAX_SAVED >> 20);
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
+}
+
+fn parse(given: &str) -> Result<Saved, SavedError> {
+    if schema::looks_like(given) {
+        schema::parse(given).map_err(SavedError::Schema)
+    } else {
+        text::parse_saved(given).map_err(SavedError::Text)
+    }
 }

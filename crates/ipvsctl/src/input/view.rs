@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ipvs::VirtualServerKey;
+use model::text::Part;
 use model::{Plan, Snapshot};
 use planner::Ownership;
 
@@ -11,6 +12,7 @@ use super::node::{self, Fallback, Node};
 use super::{Input, cluster, live};
 use crate::cli::Compared;
 use crate::error::{Error, Status};
+use crate::grouping::Changes;
 use crate::style;
 
 /// Desired and live tables of a node, and their difference.
@@ -22,6 +24,8 @@ pub struct View {
     pub live: Snapshot,
     /// Changes that turn the live tables into the desired ones.
     pub plan: Plan,
+    /// Parts that the file of saved tables lacks. They are not compared.
+    pub unsaved: Vec<Part>,
 }
 
 impl View {
@@ -59,9 +63,18 @@ impl View {
         let compile = |node| Input::compile(cluster, node).report();
         Ok(match saved {
             Some(path) => {
+                let saved = live::saved(path)?;
+                live::describe(&mut node, &saved);
                 let input = compile(node);
-                let (live, ours) = live::of_file(path, &input)?;
-                Self::compare(input, live, ours)
+                let live::Comparable {
+                    live,
+                    ours,
+                    unsaved,
+                } = live::comparable(saved, &input);
+                Self {
+                    unsaved,
+                    ..Self::compare(input, live, ours)
+                }
             }
             None => {
                 let live = kernel(&mut node)?;
@@ -89,7 +102,18 @@ impl View {
             };
             style::warning(&format!("{} deletions are withheld: {why}", plan.withheld));
         }
-        Self { input, live, plan }
+        Self {
+            input,
+            live,
+            plan,
+            unsaved: Vec::new(),
+        }
+    }
+
+    /// Returns the changes of the plan by the Services that ask for them.
+    #[must_use]
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::of(&self.plan, &self.input.claims)
     }
 
     /// Returns the status of a command that found something or not. A part of the input that could

@@ -4,15 +4,14 @@ use std::fmt::Write as _;
 
 use model::Summary;
 
-use super::plan;
 use crate::migration::{Migration, WAY_BACK};
 use crate::style;
 
-/// Returns the plan, its causes, blockers, notes and the rollback. Contains escape sequences for
+/// Returns the text of the `plan`, its causes, blockers, notes and the rollback. Contains escape sequences for
 /// colours.
 #[must_use]
-pub fn text(migration: &Migration) -> String {
-    let mut text = plan::text(&migration.plan);
+pub fn text(plan: &str, migration: &Migration) -> String {
+    let mut text = plan.to_owned();
     let causes = migration.causes().into_iter().map(|(cause, summary)| {
         let Summary {
             add,

@@ -1,88 +1,67 @@
 //! Text output of a plan.
 
-use std::collections::BTreeMap;
+mod rules;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use ipvs::{RealServerKey, VirtualServerKey};
-use model::{Name, ObjectName, Op, Plan, PlannedOp};
+use model::{Op, OpEffect, PlannedOp, Reason, escaped};
 
+pub use self::rules::{LiveRules, RuleHunk, RuleLine, RuleLines};
+use crate::grouping::{Change, Changes, Counts, Group, Kind};
 use crate::style;
-
-#[cfg(test)]
-mod tests;
 
 /// Maximum width of the column of changes. Longer lines do not move the column of reasons.
 const WIDEST: usize = 72;
 
-/// Group of changes by their Service port. Prints as a heading of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Group {
-    /// Changes for all Services.
-    Node,
-    /// Changes for a port of a Service, in all protocols.
-    Service(ObjectName, Name),
-    /// Changes of entries that no Service needs.
-    NoService,
-}
-
-impl std::fmt::Display for Group {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Node => f.write_str("(node)"),
-            Self::NoService => f.write_str("(no Service)"),
-            Self::Service(service, port) if port.is_empty() => write!(f, "{service}"),
-            Self::Service(service, port) => write!(f, "{service}:{port}"),
-        }
-    }
-}
-
-/// Returns the changes of `plan` by group, ordered by address within a group.
+/// Returns a summary by kind, the changes by group, and a line with their numbers. `live` are the
+/// rules before the plan. Contains escape sequences for colours.
 #[must_use]
-pub fn groups(plan: &Plan) -> BTreeMap<Group, Vec<&PlannedOp>> {
-    let mut groups: BTreeMap<Group, Vec<&PlannedOp>> = BTreeMap::new();
-    for planned in plan.ops() {
-        groups.entry(group(planned)).or_default().push(planned);
-    }
-    for changes in groups.values_mut() {
-        changes.sort_by_cached_key(|planned| (address(&planned.op), place(&planned.op)));
-    }
-    groups
-}
-
-/// Returns the changes by group, and a line with their numbers. Contains escape sequences for
-/// colours.
-#[must_use]
-pub fn text(plan: &Plan) -> String {
-    let groups = groups(plan);
-    let width = (plan.ops().map(|planned| line(&planned.op).len()))
-        .filter(|width| *width <= WIDEST)
-        .max()
-        .unwrap_or(0);
-    let (heading, quiet) = (style::HEADING, style::QUIET);
-    let mut text = String::new();
-    for (group, changes) in &groups {
-        let _ = writeln!(text, "{heading}{group}{heading:#}");
-        for planned in changes {
-            let effect = planned.op.effect();
-            let (mark, style) = (effect.mark(), style::of_effect(effect));
-            let (line, reason) = (line(&planned.op), &planned.reason);
-            let _ = writeln!(
-                text,
-                "{style}{mark} {line:width$}{style:#}    {quiet}{reason}{quiet:#}"
-            );
-        }
+pub fn text(changes: &Changes<'_>, live: &LiveRules) -> String {
+    let mut text = summary(changes);
+    let mut lines = RuleLines::new(live);
+    for (group, changes) in &changes.groups {
+        write_group(&mut text, group, changes, &mut lines);
         text.push('\n');
     }
-    let _ = writeln!(text, "{heading}{}{heading:#}", plan.summary());
+    write_total(&mut text, changes.counts());
     text
 }
 
-/// Returns the change in the syntax of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`.
+/// Returns a summary by kind, and one line for each Service with its numbers of changes, the
+/// largest number first.
+#[must_use]
+pub fn stat(changes: &Changes<'_>) -> String {
+    let mut rows: Vec<(String, Counts)> = (changes.services().into_iter())
+        .map(|(service, counts)| (service.to_string(), counts))
+        .collect();
+    for (group, changes) in &changes.groups {
+        if group.service().is_none() {
+            let mut counts = Counts::default();
+            (changes.iter()).for_each(|change| counts.count(change.planned.op.effect()));
+            rows.push((group.to_string(), counts));
+        }
+    }
+    // The sort is stable, so rows with equal numbers stay in the order of their names.
+    rows.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.total()));
+    let mut text = summary(changes);
+    text.push_str(&table(rows.into_iter()));
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    write_total(&mut text, changes.counts());
+    text
+}
+
+/// Returns the change in the syntax of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`, on one
+/// line.
 #[must_use]
 pub fn line(op: &Op) -> String {
-    op.line()
+    // A name of a scheduler in a file may contain a line end.
+    escaped(&op.line())
 }
 
 /// Returns `10.96.0.10/32` or `fd00::10/128`.
@@ -91,66 +70,148 @@ pub fn host_address(address: IpAddr) -> String {
     IpNetwork::from(address).to_string()
 }
 
-fn group(planned: &PlannedOp) -> Group {
-    match (&planned.owner, &planned.op) {
-        (Some(owner), _) => Group::Service(owner.service.clone(), owner.port.clone()),
-        (
-            None,
-            Op::EnsureDevice
-            | Op::DelDevice
-            | Op::SetSysctl(..)
-            | Op::SetTimeouts(_)
-            | Op::CreateSet(..)
-            | Op::ReplaceSet(..)
-            | Op::DestroySet(_)
-            | Op::PatchRules(..),
-        ) => Group::Node,
-        (None, _) => Group::NoService,
+/// Returns a line for each kind with changes, and an empty line; nothing if there are no changes.
+fn summary(changes: &Changes<'_>) -> String {
+    let rows =
+        (changes.by_kind().into_iter()).map(|(kind, counts)| (kind.plural().to_owned(), counts));
+    let mut text = table(rows);
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns lines such as `real servers  +10  ~2  -1`, with the numbers in columns.
+fn table(rows: impl Iterator<Item = (String, Counts)>) -> String {
+    let rows: Vec<(String, [String; 3])> = rows
+        .map(|(name, counts)| {
+            let Counts {
+                add,
+                change,
+                delete,
+            } = counts;
+            let cell = |mark, count| match count {
+                0 => String::new(),
+                count => format!("{mark}{count}"),
+            };
+            (name, [cell('+', add), cell('~', change), cell('-', delete)])
+        })
+        .collect();
+    let name_width = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let name_width = name_width.unwrap_or(0).min(WIDEST);
+    let widths = [0, 1, 2].map(|column| {
+        let cells = rows.iter().map(|(_, cells)| cells[column].len());
+        cells.max().unwrap_or(0)
+    });
+    let styles = [style::ADD, style::CHANGE, style::DELETE];
+    let mut text = String::new();
+    for (name, cells) in rows {
+        text.push_str(&name);
+        let mut spaces = name_width.saturating_sub(name.chars().count());
+        for ((cell, width), style) in cells.iter().zip(widths).zip(styles) {
+            let gap = if width > 0 { 2 } else { 0 };
+            if cell.is_empty() {
+                spaces += gap + width;
+            } else {
+                let _ = write!(text, "{:1$}{style}{cell}{style:#}", "", spaces + gap);
+                spaces = width - cell.len();
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn write_total(text: &mut String, counts: Counts) {
+    let heading = style::HEADING;
+    let Counts {
+        add,
+        change,
+        delete,
+    } = counts;
+    let _ = writeln!(
+        text,
+        "{heading}Plan: {add} to add, {change} to change, {delete} to delete{heading:#}"
+    );
+}
+
+fn write_group(text: &mut String, group: &Group, changes: &[Change<'_>], rules: &mut RuleLines) {
+    let notes: Vec<Option<String>> = changes.iter().map(note).collect();
+    // A note that every line would repeat is in the heading.
+    let common = (notes.first().cloned().flatten())
+        .filter(|first| notes.len() > 1 && notes.iter().all(|note| note.as_ref() == Some(first)));
+    let (heading, quiet) = (style::HEADING, style::QUIET);
+    let _ = write!(text, "{heading}{group}{heading:#}");
+    if let Some(common) = &common {
+        let _ = write!(text, "    {quiet}{common}{quiet:#}");
+    }
+    text.push('\n');
+    let lines: Vec<String> = (changes.iter())
+        .map(|change| line(&change.planned.op))
+        .collect();
+    let noted = notes.iter().zip(&lines).filter(|(note, _)| note.is_some());
+    let width = (noted.map(|(_, line)| line.len()))
+        .filter(|width| *width <= WIDEST)
+        .max()
+        .unwrap_or(0);
+    for ((change, note), line) in changes.iter().zip(notes).zip(lines) {
+        if let Op::PatchRules(family, patch) = &change.planned.op {
+            write_rules(text, &rules.apply(*family, patch), note.as_deref());
+            continue;
+        }
+        let effect = change.planned.op.effect();
+        let (mark, style) = (effect.mark(), style::of_effect(effect));
+        let _ = match note.filter(|_| common.is_none()) {
+            Some(note) => writeln!(
+                text,
+                "{style}{mark} {line:width$}{style:#}    {quiet}{note}{quiet:#}"
+            ),
+            None => writeln!(text, "{style}{mark} {line}{style:#}"),
+        };
     }
 }
 
-fn address(op: &Op) -> Option<IpAddr> {
-    let key = match op {
-        Op::EnsureDevice
-        | Op::DelDevice
-        | Op::SetSysctl(..)
-        | Op::SetTimeouts(_)
-        | Op::CreateSet(..)
-        | Op::ReplaceSet(..)
-        | Op::DestroySet(_)
-        | Op::PatchRules(..) => return None,
-        Op::AddEntry(_, entry) | Op::DelEntry(_, entry) => return entry.address(),
-        Op::AddAddress(address) | Op::DelAddress(address) => return Some(*address),
-        Op::AddVirtualServer(server) | Op::SetVirtualServer(server) => &server.key,
-        Op::DelVirtualServer(key)
-        | Op::AddRealServer(key, _)
-        | Op::SetRealServer(key, _)
-        | Op::DelRealServer(key, _) => key,
+fn write_rules(text: &mut String, hunks: &[RuleHunk], note: Option<&str>) {
+    let (heading, quiet) = (style::HEADING, style::QUIET);
+    for hunk in hunks {
+        let _ = write!(text, "{heading}@@ {hunk}{heading:#}");
+        if let Some(note) = note {
+            let _ = write!(text, "    {quiet}{note}{quiet:#}");
+        }
+        text.push('\n');
+        for line in &hunk.lines {
+            let style = match line {
+                RuleLine::Same(_) => quiet,
+                RuleLine::Added(_) => style::ADD,
+                RuleLine::Deleted(_) => style::DELETE,
+            };
+            let _ = writeln!(text, "{style}{line}{style:#}");
+        }
+    }
+}
+
+/// Returns what the mark and the group of a change do not say: the differences, an unusual reason,
+/// and the number of other Services with the same entry.
+fn note(change: &Change<'_>) -> Option<String> {
+    let reason = unusual(change.planned).map(|reason| escaped(&reason.to_string()));
+    let shared = match change.others {
+        0 => None,
+        1 => Some("also for 1 other Service".to_owned()),
+        others => Some(format!("also for {others} other Services")),
     };
-    match key {
-        VirtualServerKey::Address { address, .. } => Some(*address),
-        VirtualServerKey::Fwmark { .. } => None,
+    match (reason, shared) {
+        (Some(reason), Some(shared)) => Some(format!("{reason}; {shared}")),
+        (reason, shared) => reason.or(shared),
     }
 }
 
-/// Sort key of a change among those of its address: the order of a plan, then the entry's keys.
-fn place(op: &Op) -> (u8, Option<VirtualServerKey>, Option<RealServerKey>) {
-    match op {
-        Op::SetSysctl(..) | Op::SetTimeouts(_) => (0, None, None),
-        Op::EnsureDevice => (1, None, None),
-        Op::CreateSet(..) | Op::ReplaceSet(..) => (2, None, None),
-        Op::AddEntry(..) => (3, None, None),
-        Op::PatchRules(..) => (4, None, None),
-        Op::AddAddress(_) => (5, None, None),
-        Op::AddVirtualServer(server) => (6, Some(server.key), None),
-        Op::SetVirtualServer(server) => (7, Some(server.key), None),
-        Op::AddRealServer(key, real) => (8, Some(*key), Some(real.key)),
-        Op::SetRealServer(key, real) => (9, Some(*key), Some(real.key)),
-        Op::DelRealServer(key, real) => (10, Some(*key), Some(*real)),
-        Op::DelVirtualServer(key) => (11, Some(*key), None),
-        Op::DelAddress(_) => (12, None, None),
-        Op::DelEntry(..) => (13, None, None),
-        Op::DestroySet(_) => (14, None, None),
-        Op::DelDevice => (15, None, None),
-    }
+/// Returns the reason, unless the mark and the lines of the change say the same.
+fn unusual(planned: &PlannedOp) -> Option<&Reason> {
+    let is_usual = match (&planned.reason, planned.op.effect()) {
+        (Reason::Missing, OpEffect::Add) | (Reason::Unwanted, OpEffect::Delete) => true,
+        // The lines of a chain show the differences.
+        (Reason::Missing | Reason::Differs(_), _) => Kind::of(&planned.op) == Kind::Rule,
+        _ => false,
+    };
+    (!is_usual).then_some(&planned.reason)
 }

@@ -5,7 +5,7 @@ use model::leftovers::{NFT_TABLE, nft_family};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{API_VERSION, Connections, Plan, Summary};
+use super::{API_VERSION, Connections, Plan, Planned, Summary};
 use crate::migration::{self, WAY_BACK};
 
 /// Effects of a take-over of a node by kube-ipvsd.
@@ -79,18 +79,14 @@ pub struct RuleLeftovers {
 }
 
 impl Migration {
-    /// Returns the object for a take-over of `node`, with the `findings` about objects.
+    /// Returns the object for a take-over, with its plan.
     #[must_use]
-    pub fn new(
-        node: &model::names::Name,
-        findings: &[model::Finding],
-        migration: &migration::Migration,
-    ) -> Self {
+    pub fn new(planned: Planned<'_>, migration: &migration::Migration) -> Self {
         let causes = migration.causes().into_iter();
         Self {
             api_version: API_VERSION,
             kind: "Migration",
-            node_name: node.to_string(),
+            node_name: planned.node.to_owned(),
             in_the_way: migration.in_the_way(),
             notes: migration.notes(),
             running_proxy: (migration.proxy.as_ref()).map(|(_, running)| running.to_string()),
@@ -98,7 +94,7 @@ impl Migration {
             cut_connections: migration.cut.map(Connections::from),
             leftovers: migration.leftovers.as_ref().map(Leftovers::from),
             way_back: WAY_BACK,
-            plan: Plan::new(node, findings, &migration.plan),
+            plan: Plan::new(planned),
         }
     }
 }

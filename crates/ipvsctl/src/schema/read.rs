@@ -1,5 +1,6 @@
 //! Parses tables from JSON and YAML.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use ipvs::{
     TunnelKind, VirtualServerKey,
 };
 use model::VirtualServerEntry;
+use model::text::{Part, Saved};
 use serde_json::Value;
 
 use super::API_VERSION;
@@ -49,13 +51,23 @@ pub fn looks_like(text: &str) -> bool {
     text.starts_with('{') || text.starts_with("apiVersion:") || text.starts_with("kind:")
 }
 
-/// Saved tables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SavedTables {
-    /// The tables.
-    pub tables: model::NodeTables,
-    /// True if addresses were saved too; `ipvsadm-save` saves none.
-    pub has_addresses: bool,
+/// Returns options that accept large tables, since 10,000 Services with 10 endpoints have millions
+/// of YAML nodes, and refuse texts that grow by aliases. The size of the file is bounded elsewhere.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 400_000_000,
+            max_nodes: 200_000_000,
+            max_total_scalar_bytes: 1 << 30,
+            max_aliases: 100,
+            max_anchors: 100,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 100_000,
+            max_replay_stack_depth: 16,
+        },
+        with_snippet: false,
+    }
 }
 
 /// Parses an object of kind `NodeTables`.
@@ -63,11 +75,11 @@ pub struct SavedTables {
 /// # Errors
 ///
 /// The text has a mistake. The error is about the first one.
-pub fn parse(text: &str) -> Result<SavedTables, SchemaError> {
+pub fn parse(text: &str) -> Result<Saved, SchemaError> {
     let value = if text.trim_start().starts_with('{') {
         serde_json::from_str(text).map_err(|error| SchemaError::Syntax(error.to_string()))?
     } else {
-        serde_saphyr::from_str::<Value>(text).map_err(|error| {
+        serde_saphyr::from_str_with_options::<Value>(text, options()).map_err(|error| {
             let error = error.without_snippet().to_string();
             SchemaError::Syntax(error.lines().next().unwrap_or_default().to_owned())
         })?
@@ -85,15 +97,17 @@ pub fn parse(text: &str) -> Result<SavedTables, SchemaError> {
     saved_tables(given)
 }
 
-fn saved_tables(given: NodeTables) -> Result<SavedTables, SchemaError> {
-    let mut saved = SavedTables {
-        has_addresses: given.addresses.is_some(),
-        ..SavedTables::default()
+fn saved_tables(given: NodeTables) -> Result<Saved, SchemaError> {
+    let mut saved = Saved {
+        parts: parts(&given),
+        ..Saved::default()
     };
     for (index, server) in given.virtual_servers.into_iter().flatten().enumerate() {
         let at = format!("virtualServers[{index}]");
-        let entry = entry(&at, server)?;
+        let (entry, connections) = entry(&at, server)?;
         let key = entry.server.key;
+        let connections = connections.into_iter();
+        (saved.connections).extend(connections.map(|(real, count)| ((key, real), count)));
         let entries = &mut saved.tables.virtual_servers;
         if entries.insert(key, Arc::new(entry)).is_some() {
             return wrong(at, format!("duplicate virtual server {key}"));
@@ -114,17 +128,52 @@ fn saved_tables(given: NodeTables) -> Result<SavedTables, SchemaError> {
         saved.tables.addresses.insert(network.ip());
     }
     let sets = given.sets.unwrap_or_default();
-    let text = filter_state::as_text(&sets, &given.rules, &given.sysctls);
+    let (rules, sysctls) = (
+        given.rules.unwrap_or_default(),
+        given.sysctls.unwrap_or_default(),
+    );
+    let text = filter_state::as_text(&sets, &rules, &sysctls);
     let read = model::text::parse(&text).map_err(|error| SchemaError::Field {
         path: "sets, rules, sysctls".to_owned(),
         problem: error.problem,
     })?;
     (saved.tables.sets, saved.tables.rules) = (read.sets, read.rules);
     saved.tables.sysctls = read.sysctls;
+    saved.tables.timeouts = given.timeouts.map_or_else(Default::default, Into::into);
+    if let Some(node) = &given.node {
+        saved.node = node.read()?;
+    }
     Ok(saved)
 }
 
-fn entry(at: &str, given: VirtualServer) -> Result<VirtualServerEntry, SchemaError> {
+/// Returns the parts that the object has.
+fn parts(given: &NodeTables) -> BTreeSet<Part> {
+    let has_connections = (given.virtual_servers.iter().flatten())
+        .flat_map(|server| &server.real_servers)
+        .all(|real| real.connections.is_some());
+    let present = [
+        (Part::VirtualServers, given.virtual_servers.is_some()),
+        (Part::Addresses, given.addresses.is_some()),
+        (Part::Sets, given.sets.is_some()),
+        (Part::Rules, given.rules.is_some()),
+        (Part::Settings, given.sysctls.is_some()),
+        (Part::Timeouts, given.timeouts.is_some()),
+        (Part::Node, given.node.is_some()),
+        (
+            Part::Connections,
+            given.virtual_servers.is_some() && has_connections,
+        ),
+    ];
+    (present.into_iter())
+        .filter(|(_, is_present)| *is_present)
+        .map(|(part, _)| part)
+        .collect()
+}
+
+/// Connections of the real servers that have any.
+type Counted = Vec<(RealServerKey, ipvs::Connections)>;
+
+fn entry(at: &str, given: VirtualServer) -> Result<(VirtualServerEntry, Counted), SchemaError> {
     let key = key(at, &given)?;
     let mut flags = ServiceFlags::empty();
     for (index, name) in given.flags.iter().enumerate() {
@@ -149,14 +198,18 @@ fn entry(at: &str, given: VirtualServer) -> Result<VirtualServerEntry, SchemaErr
         server,
         real_servers: Default::default(),
     };
+    let mut counted = Counted::new();
     for (index, given) in given.real_servers.into_iter().enumerate() {
         let at = format!("{at}.realServers[{index}]");
         let real = real_server(&at, &given)?;
+        let connections = given.connections.map(ipvs::Connections::from);
+        let some = connections.filter(|count| *count != ipvs::Connections::default());
+        counted.extend(some.map(|count| (real.key, count)));
         if entry.real_servers.insert(real.key, real).is_some() {
             return wrong(at, format!("duplicate real server {}", real.key));
         }
     }
-    Ok(entry)
+    Ok((entry, counted))
 }
 
 fn key(at: &str, given: &VirtualServer) -> Result<VirtualServerKey, SchemaError> {

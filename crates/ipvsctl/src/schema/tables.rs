@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use ipvs::{AddressFamily, Forwarding, Protocol, ServiceFlags, TunnelKind, VirtualServerKey};
+use ipvs::{
+    AddressFamily, Forwarding, Protocol, RealServerKey, ServiceFlags, TunnelKind, VirtualServerKey,
+};
+use model::text::{Part, Saved};
 use model::{ServicePortName, VirtualServerEntry};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
@@ -14,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::API_VERSION;
 use super::filter_state::{self, HealthCheck, IpSet};
 use super::finding::Finding;
+use super::node_state::{IdleTimeouts, NodeState};
 use super::plan::ServicePort;
 use crate::output::plan::host_address;
 
@@ -37,12 +41,20 @@ pub struct NodeTables {
     /// Sets that rules match, ordered by name; absent if not requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sets: Option<Vec<IpSet>>,
-    /// Rules of the packet filter by family, `IPv4` and `IPv6`, in the syntax of `iptables-save`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub rules: BTreeMap<String, Vec<String>>,
-    /// Kernel settings such as `net.ipv4.vs.conntrack`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sysctls: BTreeMap<String, String>,
+    /// Rules of the packet filter by family, `IPv4` and `IPv6`, in the syntax of `iptables-save`;
+    /// absent if not requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<BTreeMap<String, Vec<String>>>,
+    /// Kernel settings such as `net.ipv4.vs.conntrack`; absent if not requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysctls: Option<BTreeMap<String, String>>,
+    /// Idle timeouts of connections; absent if not requested. In desired tables 0 leaves the
+    /// kernel's value unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<IdleTimeouts>,
+    /// Interfaces and machine of the node; absent if not requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeState>,
     /// Health-check node ports.
     #[serde(
         default,
@@ -218,29 +230,76 @@ impl NodeTables {
     #[must_use]
     pub fn with_live_servers(self, snapshot: &model::Snapshot) -> Self {
         let mut tables = self.with_servers(&snapshot.tables, &BTreeMap::new());
-        let entries = tables.virtual_servers.iter_mut().flatten();
-        for (key, entry) in snapshot.tables.virtual_servers.keys().zip(entries) {
+        let keys = snapshot.tables.virtual_servers.keys();
+        tables.count_connections(keys, &snapshot.connections);
+        tables
+    }
+
+    fn set_connections(&mut self, saved: &Saved) {
+        let keys = saved.tables.virtual_servers.keys();
+        self.count_connections(keys, &saved.connections);
+    }
+
+    /// Sets the connections of each real server. `keys` are those of the virtual servers, in order.
+    fn count_connections<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a VirtualServerKey>,
+        connections: &BTreeMap<(VirtualServerKey, RealServerKey), ipvs::Connections>,
+    ) {
+        let entries = self.virtual_servers.iter_mut().flatten();
+        for (key, entry) in keys.zip(entries) {
             for real in &mut entry.real_servers {
-                let real_key = ipvs::RealServerKey {
+                let real_key = RealServerKey {
                     address: real.address,
                     port: real.port,
                 };
-                let counted = snapshot.connections.get(&(*key, real_key));
+                let counted = connections.get(&(*key, real_key));
                 real.connections = Some(counted.copied().unwrap_or_default().into());
             }
         }
-        tables
     }
 
     /// Adds sets, rules, settings and health checks of `desired`.
     #[must_use]
-    pub fn with_filter_state(mut self, desired: &model::Desired) -> Self {
-        let tables = &desired.tables;
-        self.sets = Some(filter_state::sets(tables));
-        self.rules = filter_state::rules(tables);
-        self.sysctls = filter_state::sysctls(tables);
+    pub fn with_desired_filter_state(mut self, desired: &model::Desired) -> Self {
+        self = self.with_filter_state(&desired.tables);
         self.health_checks = filter_state::health_checks(desired);
         self
+    }
+
+    /// Adds sets, rules and settings of `tables`.
+    #[must_use]
+    pub fn with_filter_state(mut self, tables: &model::NodeTables) -> Self {
+        self.sets = Some(filter_state::sets(tables));
+        self.rules = Some(filter_state::rules(tables));
+        self.sysctls = Some(filter_state::sysctls(tables));
+        self
+    }
+
+    /// Returns the saved parts of `saved`.
+    #[must_use]
+    pub fn saved(saved: &Saved) -> Self {
+        let has = |part| saved.parts.contains(&part);
+        let tables = &saved.tables;
+        let all = Self::empty().with_filter_state(tables);
+        let mut object = Self::empty();
+        if has(Part::VirtualServers) {
+            object = object.with_servers(tables, &BTreeMap::new());
+        }
+        if has(Part::Connections) {
+            object.set_connections(saved);
+        }
+        if has(Part::Addresses) {
+            object = object.with_addresses(tables);
+        }
+        Self {
+            sets: all.sets.filter(|_| has(Part::Sets)),
+            rules: all.rules.filter(|_| has(Part::Rules)),
+            sysctls: all.sysctls.filter(|_| has(Part::Settings)),
+            timeouts: has(Part::Timeouts).then(|| tables.timeouts.into()),
+            node: has(Part::Node).then(|| NodeState::from(&saved.node)),
+            ..object
+        }
     }
 
     /// Adds the addresses of `tables`.
@@ -352,6 +411,21 @@ impl From<&ipvs::RealServer> for RealServer {
 impl From<ipvs::Connections> for Connections {
     fn from(connections: ipvs::Connections) -> Self {
         let ipvs::Connections {
+            active,
+            inactive,
+            persistent,
+        } = connections;
+        Self {
+            active,
+            inactive,
+            persistent,
+        }
+    }
+}
+
+impl From<Connections> for ipvs::Connections {
+    fn from(connections: Connections) -> Self {
+        let Connections {
             active,
             inactive,
             persistent,

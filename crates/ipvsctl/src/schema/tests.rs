@@ -1,11 +1,18 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnetwork::IpNetwork;
 use ipvs::{
     AddressFamily, Forwarding, Protocol, RealServer, RealServerKey, Scheduler, ServiceFlags,
     Tunnel, TunnelFlags, TunnelKind, VirtualServer, VirtualServerKey,
 };
+use model::missing_family::{FamilyGap, MissingFamily};
+use model::snapshot::{Interface, KernelVersion, Machine, NodeState};
+use model::text::{Part, Saved};
 use model::{NodeTables, VirtualServerEntry};
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::{Checkup, looks_like, parse};
 use crate::doctor::{Advice, Diagnosis, Severity};
@@ -98,7 +105,8 @@ fn json_and_yaml_are_parsed_to_the_same_tables() {
         assert!(looks_like(&text), "{text}");
         let saved = parse(&text).expect("readable");
         assert_eq!(saved.tables, tables, "{text}");
-        assert!(saved.has_addresses, "{text}");
+        let parts = [Part::VirtualServers, Part::Addresses].into();
+        assert_eq!(saved.parts, parts, "{text}");
     }
 }
 
@@ -226,4 +234,166 @@ fn checkup_has_counts_and_advice() {
         ],
     });
     assert_eq!(checkup, expected);
+}
+
+/// Returns saved tables with every part.
+fn whole() -> Saved {
+    let text = "\
+# ipset
+create KUBE-IPVS-IPS hash:ip family inet maxelem 65536
+add KUBE-IPVS-IPS 10.96.0.10
+# rules4
+*nat
+:KUBE-SERVICES -
+-A KUBE-SERVICES -m comment --comment \"a \\\"quoted\\\" text\" -j RETURN
+COMMIT
+# sysctl
+net.ipv4.ip_forward = 1
+# timeouts
+--set 900 120 300
+";
+    let mut saved = model::text::parse_saved(text).expect("tables");
+    let mut tables = everything();
+    // The syntax of ipvsadm has no unknown flags.
+    for entry in tables.virtual_servers.values_mut() {
+        let entry = Arc::make_mut(entry);
+        entry.server.flags = ServiceFlags::from_bits_retain(0x3d);
+        entry.real_servers.remove(&RealServerKey {
+            address: [10, 1, 2, 3].into(),
+            port: 9,
+        });
+    }
+    saved.tables.virtual_servers = tables.virtual_servers;
+    saved.tables.addresses = tables.addresses;
+    let server = (saved.tables.virtual_servers.iter()).next();
+    let (key, entry) = server.expect("a virtual server");
+    let real = entry.real_servers.keys().next().expect("a real server");
+    let count = ipvs::Connections {
+        active: 1,
+        inactive: 2,
+        persistent: 3,
+    };
+    saved.connections.insert((*key, *real), count);
+    saved.parts = Part::ALL.into();
+    saved
+}
+
+/// Returns saved tables in each format.
+fn formats(saved: &Saved) -> [String; 3] {
+    let object = super::NodeTables::saved(saved);
+    [
+        serde_json::to_string(&object).expect("JSON"),
+        serde_saphyr::to_string(&object).expect("YAML"),
+        model::text::print_saved(saved),
+    ]
+}
+
+fn read(text: &str) -> Saved {
+    match looks_like(text) {
+        true => parse(text).expect("readable"),
+        false => model::text::parse_saved(text).expect("readable"),
+    }
+}
+
+fn node() -> impl Strategy<Value = NodeState> {
+    let gap = select(vec![
+        FamilyGap::Disabled("net.ipv6.conf.all.disable_ipv6".into()),
+        FamilyGap::NoProgram,
+        FamilyGap::Described,
+    ]);
+    let missing = (select(AddressFamily::ALL.to_vec()), gap)
+        .prop_map(|(family, gap)| MissingFamily { family, gap });
+    let address = prop_oneof![
+        any::<Ipv4Addr>().prop_map(IpAddr::V4),
+        any::<Ipv6Addr>().prop_map(IpAddr::V6),
+    ];
+    let network = (address, 0..=32_u8)
+        .prop_map(|(address, prefix)| IpNetwork::new(address, prefix).expect("a network"));
+    let interfaces =
+        prop::collection::btree_map("[!-.0-~]{1,15}", prop::collection::vec(network, 0..3), 0..4);
+    (
+        interfaces,
+        prop::option::of(any::<[u16; 2]>()),
+        prop::option::of(any::<u32>()),
+        prop::option::of(missing),
+    )
+        .prop_map(|(interfaces, kernel, processors, missing)| NodeState {
+            interfaces: (interfaces.into_iter())
+                .map(|(name, addresses)| Interface {
+                    name: name.into(),
+                    addresses,
+                })
+                .collect(),
+            machine: Machine {
+                kernel: kernel.map(|[major, minor]| KernelVersion { major, minor }),
+                processors,
+            },
+            missing,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn saved_tables_of_every_format_are_the_same(
+        node in node(),
+        parts in prop::collection::btree_set(select(Part::ALL.to_vec()), 0..=8),
+    ) {
+        let whole = Saved { node, ..whole() };
+        for text in formats(&whole) {
+            prop_assert_eq!(&read(&text), &whole);
+        }
+        // Files with some of the parts are equal too, with virtual servers, which text always has.
+        let mut kept = Saved { parts, ..whole };
+        kept.parts.insert(Part::VirtualServers);
+        let [json, yaml, text] = formats(&kept);
+        let expected = read(&json);
+        prop_assert_eq!(&expected.parts, &kept.parts);
+        prop_assert_eq!(read(&yaml), expected.clone());
+        prop_assert_eq!(read(&text), expected);
+    }
+}
+
+#[test]
+fn mistakes_in_the_state_of_a_node_are_reported_with_their_path() {
+    let check = |node: serde_json::Value, message: &str| {
+        let text = serde_json::json!({
+            "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "node": node,
+        });
+        let error = parse(&text.to_string()).expect_err("a mistake");
+        assert_eq!(error.to_string(), message);
+    };
+    check(
+        serde_json::json!({"kernel": "six"}),
+        "node.kernel: `six` is not a kernel release such as 6.1.0-42-amd64",
+    );
+    check(
+        serde_json::json!({"interfaces": [{"name": "a", "addresses": ["x"]}]}),
+        "node.interfaces[0].addresses[0]: `x` is not an address with prefix length, such as 192.0.2.7/24",
+    );
+    check(
+        serde_json::json!({"missingFamily": {"family": "IPv5", "gap": "no-nat"}}),
+        "node.missingFamily: expected a family, IPv4 or IPv6, and a gap such as no-nat",
+    );
+}
+
+#[test]
+fn yaml_with_more_nodes_than_the_default_limit_is_read() {
+    let mut object = object(&everything());
+    let one = object.virtual_servers.iter().flatten().next().cloned();
+    let mut one = one.expect("a virtual server");
+    // A real server has 13 nodes; the limit is 250,000.
+    one.real_servers = (1..=20_000)
+        .map(|port| super::RealServer {
+            port,
+            ..one.real_servers[0].clone()
+        })
+        .collect();
+    object.virtual_servers = Some(vec![one]);
+    let yaml = serde_saphyr::to_string(&object).expect("YAML");
+    let read = parse(&yaml).expect("readable");
+    let servers = read.tables.virtual_servers.values();
+    let counts: Vec<usize> = servers.map(|entry| entry.real_servers.len()).collect();
+    assert_eq!(counts, [20_000]);
 }

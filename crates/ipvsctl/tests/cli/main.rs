@@ -15,5 +15,6 @@ mod misc;
 mod node_state;
 mod render;
 mod reports;
+mod saved;
 mod trace;
 mod untrusted;

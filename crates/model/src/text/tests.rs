@@ -3,8 +3,9 @@ mod any;
 use ipvs::AddressFamily;
 use proptest::prelude::*;
 
-use super::{TextError, parse, print};
+use super::{Part, Saved, TextError, parse, parse_saved, print, print_saved};
 use crate::rules::Rules;
+use crate::snapshot::{Interface, NodeState};
 
 const SAVED: &str = "\
 # ipvs
@@ -148,12 +149,88 @@ fn errors_name_the_line() {
             "`= 1` is not a setting such as a.b = 1",
         ),
         ("# sysctl\na = 1\na=2\n", 3, "setting a is listed twice"),
+        (
+            "# node\nkernel six\n",
+            2,
+            "`six` is not a kernel release such as 6.1.0-42-amd64",
+        ),
+        (
+            "# node\n1: eth0 inet 192.0.2.300/24\n",
+            2,
+            "`1: eth0 inet 192.0.2.300/24` is not a property of a node, such as `kernel 6.1`, `processors 4` or \
+             `1: eth0 inet 192.0.2.7/24`, or it is listed twice",
+        ),
+        (
+            "# connections\n-t 10.96.0.1:443 -r 192.0.2.1:6443 active 3\n",
+            2,
+            "`-t 10.96.0.1:443 -r 192.0.2.1:6443 active 3` is not a real server with its connections, such as -t \
+             10.96.0.1:443 -r 192.168.77.1:6443 active 3 inactive 2 persistent 0",
+        ),
+        (
+            "# rules\n*nat\n",
+            2,
+            "`*nat` is in no family: expected # rules4 or # rules6",
+        ),
     ] {
         check_error(text, line, problem);
     }
 }
 
+#[test]
+fn a_part_is_saved_if_its_heading_is_there() {
+    let saved = parse_saved("# sysctl\n# node\n").expect("it parses");
+    let parts: Vec<String> = saved.parts.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        parts,
+        [
+            "virtual servers",
+            "kernel settings",
+            "interfaces of the node"
+        ]
+    );
+}
+
+#[test]
+fn the_output_of_ip_addr_parses() {
+    let text = "\
+# node
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+1: lo    inet6 ::1/128 scope host \\       valid_lft forever preferred_lft forever
+4: kube-ipvs0    inet 10.96.0.1/32 scope global kube-ipvs0\\       valid_lft forever
+2: eth0    inet 192.0.2.7/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever
+";
+    let node = parse_saved(text).expect("it parses").node;
+    let shown: Vec<String> = (node.interfaces.iter())
+        .map(|interface| format!("{} {:?}", interface.name, interface.addresses.len()))
+        .collect();
+    assert_eq!(shown, ["eth0 1", "lo 2"]);
+}
+
+#[test]
+fn a_name_with_spaces_stays_one_line() {
+    let node = NodeState {
+        interfaces: vec![Interface {
+            name: "a b\n# sysctl\nx = 1".into(),
+            addresses: Vec::new(),
+        }],
+        ..NodeState::default()
+    };
+    let saved = Saved {
+        node,
+        parts: [Part::VirtualServers, Part::Node].into(),
+        ..Saved::default()
+    };
+    let parsed = parse_saved(&print_saved(&saved)).expect("it parses");
+    assert_eq!(parsed.parts, saved.parts);
+    assert_eq!(&*parsed.node.interfaces[0].name, "a_b\\n#_sysctl\\nx_=_1");
+}
+
 proptest! {
+    #[test]
+    fn any_printed_saved_tables_parse_back(saved in any::saved()) {
+        prop_assert_eq!(parse_saved(&print_saved(&saved)), Ok(saved));
+    }
+
     #[test]
     fn any_printed_tables_parse_back(tables in any::tables()) {
         prop_assert_eq!(parse(&print(&tables)), Ok(tables));

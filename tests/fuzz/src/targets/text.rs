@@ -48,11 +48,12 @@ pub(super) fn ipset_save(input: &[u8]) -> Result<(), String> {
     equal(promise, &sets, &again)
 }
 
-/// Parses the tables of a node.
+/// Parses the tables of a node, with everything that is saved beside them.
 pub(super) fn tables(input: &[u8]) -> Result<(), String> {
-    let Ok(tables) = model::text::parse(&String::from_utf8_lossy(input)) else {
+    let Ok(saved) = model::text::parse_saved(&String::from_utf8_lossy(input)) else {
         return Ok(());
     };
+    let tables = saved.tables.clone();
     let valid = (tables.virtual_servers.iter()).all(|(key, entry)| {
         entry.server.validate().is_ok()
             && entry
@@ -63,8 +64,12 @@ pub(super) fn tables(input: &[u8]) -> Result<(), String> {
     let promise = "tables are printed and parsed";
     let printed = model::text::print(&tables);
     match model::text::parse(&printed) {
-        Ok(again) if valid => equal(promise, &tables, &again),
-        Err(error) if valid => Err(rejected(promise, &printed)(error)),
-        _ => Ok(()),
+        Ok(again) if valid => equal(promise, &tables, &again)?,
+        Err(error) if valid => return Err(rejected(promise, &printed)(error)),
+        _ => return Ok(()),
     }
+    let promise = "saved tables are printed and parsed";
+    let printed = model::text::print_saved(&saved);
+    let again = model::text::parse_saved(&printed).map_err(rejected(promise, &printed))?;
+    equal(promise, &saved, &again)
 }

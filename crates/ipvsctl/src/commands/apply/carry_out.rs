@@ -1,5 +1,6 @@
 //! Applies a plan.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use indicatif::ProgressBar;
@@ -7,13 +8,14 @@ use kernel::{Kernel, OpStatus};
 use model::chain;
 use model::{OpEffect, Plan, PlannedOp, Summary};
 
+use crate::grouping::Kind;
 use crate::style;
 
 #[cfg(test)]
 mod tests;
 
 /// Outcome of a plan. Prints as `Applied: 3 added, 0 changed, 1 deleted`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// The changes that were made.
     pub done: Summary,
@@ -21,6 +23,25 @@ pub struct Applied {
     pub failed: usize,
     /// Changes that were not tried because they build on one that failed.
     pub skipped: usize,
+    /// Number of changes of each kind that were not tried because the operator stopped the command.
+    pub left: BTreeMap<Kind, usize>,
+}
+
+impl Applied {
+    /// Returns true if every change was made.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed == 0 && self.skipped == 0 && self.left.is_empty()
+    }
+
+    fn made(&self) -> usize {
+        let Summary {
+            add,
+            change,
+            delete,
+        } = self.done;
+        add + change + delete
+    }
 }
 
 impl fmt::Display for Applied {
@@ -44,15 +65,35 @@ impl fmt::Display for Applied {
                 self.skipped
             )?;
         }
-        Ok(())
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        let made = self.made();
+        let left: usize = self.left.values().sum();
+        let kinds = self.left.iter();
+        let kinds: Vec<String> = kinds
+            .map(|(kind, count)| format!("{} {count}", kind.plural()))
+            .collect();
+        write!(
+            f,
+            "\nstopped: {made} of {} changes were made; run the command again to finish; not tried: {}",
+            made + self.failed + self.skipped + left,
+            kinds.join(", ")
+        )
     }
 }
 
-/// Applies `plan`. A failed change is reported on standard error, changes that depend on it are
-/// skipped, all others are applied.
-pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, bar: &ProgressBar) -> Applied {
+/// Applies `plan` until `stop` returns true, which is asked before each batch of changes. A failed
+/// change is reported on standard error, changes that depend on it are skipped, all others are
+/// applied.
+pub fn carry_out(
+    kernel: &mut dyn Kernel,
+    plan: &Plan,
+    bar: &ProgressBar,
+    stop: impl FnMut() -> bool,
+) -> Applied {
     let mut applied = Applied::default();
-    kernel::apply_plan(kernel, plan, |planned, status| {
+    kernel::apply_plan_until(kernel, plan, stop, |planned, status| {
         match status {
             OpStatus::Done => {
                 *match planned.op.effect() {
@@ -70,6 +111,11 @@ pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, bar: &ProgressBar) -> App
         bar.inc(1);
     });
     bar.finish_and_clear();
+    // Ops are tried in the order of the plan, so those that were not tried are its last ones.
+    let tried = applied.made() + applied.failed + applied.skipped;
+    for planned in plan.ops().skip(tried) {
+        *applied.left.entry(Kind::of(&planned.op)).or_default() += 1;
+    }
     applied
 }
 

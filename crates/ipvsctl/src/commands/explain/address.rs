@@ -8,6 +8,7 @@ use ipvs::VirtualServerKey;
 use model::ObjectName;
 use model::cluster::{Parsed, Service};
 use model::tables::NodeTables;
+use model::text::Part;
 
 use super::scene::Scene;
 use super::verdict::count;
@@ -39,7 +40,7 @@ pub(super) fn explanation(scene: &Scene, place: AddressArgument) -> AddressExpla
         set_entries: set_entries(scene, place),
         device: Presence::of(
             desired,
-            scene.with_addresses().map(|live| bound(&live.tables)),
+            scene.with(Part::Addresses).map(|live| bound(&live.tables)),
         ),
         interface: interface(scene, at).filter(|name| name != STATUS),
         node: node(scene, at),
@@ -188,7 +189,7 @@ fn set_entries(scene: &Scene, place: AddressArgument) -> Vec<SetEntry> {
             .collect()
     };
     let desired = of(&scene.input().desired.tables);
-    let live = scene.with_sets().map(|live| of(&live.tables));
+    let live = scene.with(Part::Sets).map(|live| of(&live.tables));
     let all: BTreeSet<_> = (desired.iter())
         .chain(live.iter().flatten())
         .cloned()

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use model::cluster::{Parsed, TrafficPolicy};
 use model::finding::Code;
 use model::frontend::{FrontendKind, Sources};
+use model::text::Part;
 use planner::{RefusedAddress, ServedSite, ServiceExplanation, SiteExplanation, SiteOutcome};
 
 use super::scene::Scene;
@@ -67,7 +68,7 @@ fn served(scene: &Scene, site: &ServedSite, place: Place) -> Place {
         .live()
         .map(|live| (live.tables.virtual_servers).contains_key(&virtual_server.key));
     let device = scene
-        .with_addresses()
+        .with(Part::Addresses)
         .map(|live| live.tables.addresses.contains(&frontend.address));
     Place {
         served: true,

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use ipset::{Entry, SetName};
 use ipvs::VirtualServerKey;
+use model::text::Part;
 use model::{Finding, ObjectName, Snapshot};
 use planner::{Compiler, ServedSite, ServiceExplanation};
 use sources::proxy;
@@ -28,34 +28,10 @@ enum Live {
     Failed,
 }
 
-/// Parts that a file with saved tables has.
-#[derive(Clone, Copy)]
-struct SavedParts {
-    sets: bool,
-    addresses: bool,
-}
-
-/// Returns the parts of the file of `--live`. Standard input can be read only once.
-fn saved_parts(args: &ExplainInput) -> Result<Option<SavedParts>, Error> {
-    let path = args.compared.live.as_deref();
-    let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-        return Ok(None);
-    };
-    let saved = live::saved(path)?;
-    Ok(Some(SavedParts {
-        sets: !saved.tables.sets.is_empty(),
-        addresses: saved.has_addresses,
-    }))
-}
-
 /// Input of an explanation.
 pub(super) struct Scene {
     view: View,
     live: Live,
-    /// True if the live tables are the kernel's.
-    reads_kernel: bool,
-    /// Parts of the file with the live tables; `None` for the kernel and for standard input.
-    saved: Option<SavedParts>,
     compiler: Compiler,
     /// Drains that kube-ipvsd reports, by virtual server and real server.
     drains: BTreeMap<(String, String), Drain>,
@@ -100,8 +76,6 @@ impl Scene {
         let mut scene = Self {
             view,
             live: state.into_inner(),
-            reads_kernel,
-            saved: saved_parts(args)?,
             compiler,
             drains: BTreeMap::new(),
             daemon,
@@ -145,22 +119,16 @@ impl Scene {
         matches!(self.live, Live::Known).then_some(&self.view.live)
     }
 
-    /// Returns the live tables, unless they are those of a file without sets. Its sets were filled
-    /// in with the desired ones.
-    pub(super) fn with_sets(&self) -> Option<&Snapshot> {
-        self.live()
-            .filter(|_| self.saved.is_none_or(|saved| saved.sets))
+    /// Returns the live tables, unless they are those of a file without `part`, which was filled in
+    /// with the desired one.
+    pub(super) fn with(&self, part: Part) -> Option<&Snapshot> {
+        let has = !self.view.unsaved.contains(&part);
+        self.live().filter(|_| has)
     }
 
-    /// Returns the live tables, unless they are those of a file without addresses.
-    pub(super) fn with_addresses(&self) -> Option<&Snapshot> {
-        self.live()
-            .filter(|_| self.saved.is_none_or(|saved| saved.addresses))
-    }
-
-    /// Returns true if the live tables have numbers of connections. Saved tables have none.
+    /// Returns true if the live tables have numbers of connections.
     pub(super) fn has_connections(&self) -> bool {
-        self.reads_kernel || self.live().is_some_and(|live| !live.connections.is_empty())
+        self.with(Part::Connections).is_some()
     }
 
     /// Explains the Service `name`; `None` if there is none.
@@ -184,7 +152,7 @@ impl Scene {
         let holds = |live: &Snapshot| {
             (live.tables.sets.get(set)).is_some_and(|found| found.entries.contains(entry))
         };
-        self.desired(self.with_sets().map(holds))
+        self.desired(self.with(Part::Sets).map(holds))
     }
 
     /// Returns the presence of a desired entry that is live or not.

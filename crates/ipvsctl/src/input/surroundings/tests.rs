@@ -39,6 +39,12 @@ fn input() -> Input {
             ..NodeState::default()
         },
         desired: Default::default(),
+        claims: planner::compile_with_claims(
+            &Default::default(),
+            &Default::default(),
+            &NodeConfig::new("node1"),
+        )
+        .2,
         findings: Vec::new(),
         services: 0,
         whole: true,

@@ -4,10 +4,13 @@ use std::net::IpAddr;
 
 use ipvs::text::{Line, parse_line};
 use ipvs::{Protocol, RealServerKey, VirtualServerKey};
-use model::ObjectName;
-use model::{Op, Plan, PlannedOp, Reason, ServicePortName, Stage};
+use model::{
+    Difference, NodeTables, ObjectName, Op, Plan, PlannedOp, Reason, ServicePortName, Stage,
+};
+use planner::EntryOwners;
 
-use super::{groups, line, text};
+use super::{LiveRules, line, stat, text};
+use crate::grouping::Changes;
 
 fn key() -> VirtualServerKey {
     VirtualServerKey::Address {
@@ -81,33 +84,29 @@ fn ops_are_printed_in_the_syntax_of_the_tools() {
     }
 }
 
-#[test]
-fn one_port_name_with_two_protocols_is_one_group() {
-    let plan = Plan {
-        stages: vec![Stage {
-            ops: vec![
-                planned(
-                    Op::AddVirtualServer(server()),
-                    Some(("dns", Protocol::Tcp)),
-                    Reason::Missing,
-                ),
-                planned(
-                    Op::DelVirtualServer(key()),
-                    Some(("dns", Protocol::Udp)),
-                    Reason::Unwanted,
-                ),
-                planned(Op::EnsureDevice, None, Reason::Missing),
-                planned(
-                    Op::DelAddress(IpAddr::from([10, 0, 0, 1])),
-                    None,
-                    Reason::Unwanted,
-                ),
-            ],
-        }],
+fn plan(ops: Vec<PlannedOp>) -> Plan {
+    Plan {
+        stages: vec![Stage { ops }],
         ..Plan::default()
-    };
-    let headings: Vec<String> = groups(&plan).keys().map(ToString::to_string).collect();
-    assert_eq!(headings, ["(node)", "default/web:dns", "(no Service)"]);
+    }
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+/// Returns the text of a plan whose changes have the owners that it names.
+fn shown(plan: &Plan, live: &LiveRules) -> String {
+    let changes = Changes::with_owners(plan, &EntryOwners::default());
+    plain(&text(&changes, live))
+}
+
+fn differs(field: &'static str) -> Reason {
+    Reason::Differs(vec![Difference {
+        field,
+        live: "a".to_owned(),
+        desired: "b".to_owned(),
+    }])
 }
 
 #[test]
@@ -116,18 +115,155 @@ fn long_line_does_not_move_the_reasons() {
     long.persistence_engine =
         Some("a-persistence-engine-with-a-name-that-goes-on-and-on-and-on".into());
     let owner = Some(("", Protocol::Tcp));
-    let plan = Plan {
-        stages: vec![Stage {
-            ops: vec![
-                planned(Op::AddVirtualServer(long), owner, Reason::Missing),
-                planned(Op::SetVirtualServer(server()), owner, Reason::Missing),
-            ],
-        }],
-        ..Plan::default()
-    };
-    let text = anstream::adapter::strip_str(&text(&plan)).to_string();
+    let plan = plan(vec![
+        planned(Op::SetVirtualServer(long), owner, differs("flags")),
+        planned(Op::SetVirtualServer(server()), owner, differs("scheduler")),
+    ]);
+    let text = shown(&plan, &LiveRules::new());
     assert!(
-        text.contains("\n~ -E -t 10.96.0.10:80 -s rr    missing in the kernel\n"),
+        text.contains("\n~ -E -t 10.96.0.10:80 -s rr    scheduler a -> b\n"),
         "{text}"
     );
+}
+
+#[test]
+fn only_unusual_reasons_are_printed_and_a_common_one_once() {
+    let owner = Some(("http", Protocol::Tcp));
+    let other = RealServerKey {
+        port: 8081,
+        ..real_key()
+    };
+    let two = vec![
+        planned(
+            Op::DelRealServer(key(), real_key()),
+            owner,
+            Reason::NoEndpoint,
+        ),
+        planned(Op::DelRealServer(key(), other), owner, Reason::NoEndpoint),
+    ];
+    let expected = "\
+real servers  -2
+
+default/web:http    no endpoint of the Service
+- -d -t 10.96.0.10:80 -r 10.1.2.3:8080
+- -d -t 10.96.0.10:80 -r 10.1.2.3:8081
+
+Plan: 0 to add, 0 to change, 2 to delete
+";
+    assert_eq!(shown(&plan(two.clone()), &LiveRules::new()), expected);
+    let add = planned(Op::AddVirtualServer(server()), owner, Reason::Missing);
+    let three = [vec![add], two].concat();
+    let expected = "\
+virtual servers  +1
+real servers         -2
+
+default/web:http
++ -A -t 10.96.0.10:80 -s rr
+- -d -t 10.96.0.10:80 -r 10.1.2.3:8080    no endpoint of the Service
+- -d -t 10.96.0.10:80 -r 10.1.2.3:8081    no endpoint of the Service
+
+Plan: 1 to add, 0 to change, 2 to delete
+";
+    assert_eq!(shown(&plan(three), &LiveRules::new()), expected);
+}
+
+const RULES: &str = "\
+*nat
+:KUBE-MARK-MASQ -
+:KUBE-SERVICES -
+-A PREROUTING -j KUBE-SERVICES
+-A OUTPUT -j KUBE-SERVICES
+-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+-A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN
+-A KUBE-SERVICES -j KUBE-MARK-MASQ
+-A KUBE-SERVICES -p udp -j ACCEPT
+-A KUBE-SERVICES -p tcp -j ACCEPT
+COMMIT
+";
+
+const WANTED: &str = "\
+*nat
+:KUBE-NODE-PORT -
+:KUBE-SERVICES -
+-A PREROUTING -j KUBE-SERVICES
+-A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN
+-A KUBE-SERVICES -j KUBE-NODE-PORT
+-A KUBE-SERVICES -p udp -j ACCEPT
+-A KUBE-SERVICES -p tcp -j ACCEPT
+COMMIT
+";
+
+fn tables(rules: &str) -> NodeTables {
+    let text = format!("# rules4\n{rules}");
+    model::text::parse(&text).expect("tables")
+}
+
+#[test]
+fn rules_are_a_diff_of_each_chain() {
+    let (live, wanted) = (tables(RULES), tables(WANTED));
+    let plan = planner::between(&live, &wanted);
+    let changes = Changes::of_tables(&plan);
+    let expected = "\
+rules  ~1
+
+(rules)
+@@ nat KUBE-MARK-MASQ (IPv4, deleted chain)
+- -A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+@@ nat KUBE-NODE-PORT (IPv4, new chain)
+@@ nat KUBE-SERVICES (IPv4)
+  -A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN
+- -A KUBE-SERVICES -j KUBE-MARK-MASQ
++ -A KUBE-SERVICES -j KUBE-NODE-PORT
+  -A KUBE-SERVICES -p udp -j ACCEPT
+@@ nat OUTPUT (IPv4)
+- -A OUTPUT -j KUBE-SERVICES
+
+Plan: 0 to add, 1 to change, 0 to delete
+";
+    assert_eq!(plain(&text(&changes, &live.rules)), expected);
+}
+
+#[test]
+fn stat_has_a_line_for_each_service_with_the_largest_number_first() {
+    let of = |service: &str, op| PlannedOp {
+        owner: Some(Arc::new(ServicePortName {
+            service: ObjectName::new("default", service),
+            port: "http".into(),
+            protocol: Protocol::Tcp,
+        })),
+        ..planned(op, None, Reason::Missing)
+    };
+    let plan = plan(vec![
+        of("api", Op::AddVirtualServer(server())),
+        of("web", Op::AddVirtualServer(server())),
+        of("web", Op::AddRealServer(key(), real_server())),
+        planned(Op::EnsureDevice, None, Reason::Missing),
+        planned(
+            Op::DelAddress(IpAddr::from([10, 0, 0, 1])),
+            None,
+            Reason::Unwanted,
+        ),
+    ]);
+    let changes = Changes::with_owners(&plan, &EntryOwners::default());
+    let expected = "\
+virtual servers  +2
+real servers     +1
+addresses        +1  -1
+
+default/web   +2
+default/api   +1
+(node)        +1
+(no Service)      -1
+
+Plan: 4 to add, 0 to change, 1 to delete
+";
+    assert_eq!(plain(&stat(&changes)), expected);
+}
+
+#[test]
+fn a_line_end_in_a_name_does_not_begin_a_line() {
+    let mut forged = server();
+    forged.scheduler = ipvs::Scheduler("rr\n- -D -t 10.96.0.1:443".into());
+    let line = line(&Op::AddVirtualServer(forged));
+    assert_eq!(line, "-A -t 10.96.0.10:80 -s rr\\n- -D -t 10.96.0.1:443");
 }

@@ -1,19 +1,24 @@
 //! Generators of node tables.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnetwork::IpNetwork;
 use ipset::{Entry, HashType, Header, Set, SetName};
 use ipvs::text::{Line, parse_line};
-use ipvs::{AddressFamily, Timeouts, VirtualServerKey};
+use ipvs::{AddressFamily, Connections, Timeouts, VirtualServerKey};
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::missing_family::{FamilyGap, MissingFamily};
 use crate::names::Name;
 use crate::rules::tests::any::rules;
 use crate::sets::SetKind;
+use crate::snapshot::{Interface, KernelVersion, Machine, NodeState};
 use crate::tables::{NodeTables, VirtualServerEntry};
+use crate::text::{Part, Saved};
 
 pub(super) fn tables() -> impl Strategy<Value = NodeTables> {
     let families = || select(AddressFamily::ALL.to_vec());
@@ -50,6 +55,89 @@ pub(super) fn tables() -> impl Strategy<Value = NodeTables> {
                 timeouts: seconds(timeouts),
             },
         )
+}
+
+/// Returns saved tables with some or all of their parts.
+pub(super) fn saved() -> impl Strategy<Value = Saved> {
+    let parts = prop::collection::btree_set(select(Part::ALL.to_vec()), 0..=8);
+    (tables(), node(), any::<[u32; 3]>(), parts).prop_map(|(tables, node, counts, mut parts)| {
+        parts.insert(Part::VirtualServers);
+        let [active, inactive, persistent] = counts;
+        let count = Connections {
+            active,
+            inactive,
+            persistent,
+        };
+        let servers = (tables.virtual_servers.iter())
+            .flat_map(|(key, entry)| entry.real_servers.keys().map(move |real| (*key, *real)));
+        let connections = servers.map(|server| (server, count)).collect();
+        let whole = Saved {
+            tables,
+            node,
+            connections,
+            parts: Part::ALL.into(),
+        };
+        without(&whole, parts)
+    })
+}
+
+/// Removes everything that is not in `parts`.
+fn without(whole: &Saved, parts: BTreeSet<Part>) -> Saved {
+    let mut saved = Saved {
+        parts,
+        ..Saved::default()
+    };
+    for part in &saved.parts {
+        let (from, to) = (&whole.tables, &mut saved.tables);
+        match part {
+            Part::VirtualServers => to.virtual_servers = from.virtual_servers.clone(),
+            Part::Addresses => to.addresses = from.addresses.clone(),
+            Part::Sets => to.sets = from.sets.clone(),
+            Part::Rules => to.rules = from.rules.clone(),
+            Part::Settings => to.sysctls = from.sysctls.clone(),
+            Part::Timeouts => to.timeouts = from.timeouts,
+            Part::Node => saved.node = whole.node.clone(),
+            Part::Connections => saved.connections = whole.connections.clone(),
+        }
+    }
+    saved
+}
+
+fn node() -> impl Strategy<Value = NodeState> {
+    let network = (
+        select(AddressFamily::ALL.to_vec()).prop_flat_map(address),
+        0..=32_u8,
+    )
+        .prop_map(|(address, prefix)| IpNetwork::new(address, prefix).expect("a network"));
+    let name = "[!-.0-~]{1,15}".prop_filter("the dummy device", |name| name != crate::DEVICE);
+    let interfaces = prop::collection::btree_map(name, prop::collection::vec(network, 0..3), 0..4);
+    let gap = select(vec![
+        FamilyGap::Disabled("net.ipv6.conf.all.disable_ipv6".into()),
+        FamilyGap::NoSockets,
+        FamilyGap::NoIpvs,
+        FamilyGap::NoNat,
+        FamilyGap::NoProgram,
+        FamilyGap::Described,
+    ]);
+    let missing = (select(AddressFamily::ALL.to_vec()), gap)
+        .prop_map(|(family, gap)| MissingFamily { family, gap });
+    let kernel = any::<[u16; 2]>().prop_map(|[major, minor]| KernelVersion { major, minor });
+    (
+        interfaces,
+        prop::option::of(kernel),
+        prop::option::of(any::<u32>()),
+        prop::option::of(missing),
+    )
+        .prop_map(|(interfaces, kernel, processors, missing)| NodeState {
+            interfaces: (interfaces.into_iter())
+                .map(|(name, addresses)| Interface {
+                    name: name.into(),
+                    addresses,
+                })
+                .collect(),
+            machine: Machine { kernel, processors },
+            missing,
+        })
 }
 
 fn seconds(timeouts: [u16; 3]) -> Timeouts {

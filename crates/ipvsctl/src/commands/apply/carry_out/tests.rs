@@ -59,7 +59,7 @@ fn check(before: &str, wanted: &str, refused: Option<u64>) -> (Applied, String) 
     if let Some(number) = refused {
         kernel.inject(number, Fault::Refuse(OpErrorKind::Invalid));
     }
-    let applied = carry_out(&mut kernel, &plan, &ProgressBar::hidden());
+    let applied = carry_out(&mut kernel, &plan, &ProgressBar::hidden(), || false);
     (applied, served(&kernel.tables()))
 }
 
@@ -123,4 +123,46 @@ fn address_stays_if_its_virtual_server_cannot_be_deleted() {
     assert!(after.contains("-A -t 10.96.0.30:80 -s rr"), "{after}");
     assert!(after.contains("\n10.96.0.30/32\n"), "{after}");
     assert_eq!((applied.failed, applied.skipped), (1, 1));
+}
+
+#[test]
+fn a_stopped_plan_says_what_was_and_was_not_done() {
+    let mut kernel = MemoryKernel::with_tables(&tables(""));
+    let plan = plan(&mut kernel, WANTED);
+    // The device, then the addresses; the stages after them are not tried.
+    let mut batches = 0;
+    let applied = carry_out(&mut kernel, &plan, &ProgressBar::hidden(), || {
+        batches += 1;
+        batches > 2
+    });
+    assert!(!applied.is_complete());
+    assert_eq!(
+        applied.to_string(),
+        "Applied: 3 added, 0 changed, 0 deleted\n\
+         stopped: 3 of 7 changes were made; run the command again to finish; not tried: virtual servers 2, \
+         real servers 2"
+    );
+    assert_eq!(
+        served(&kernel.tables()),
+        "# ipvs\n# addresses\n10.96.0.10/32\n10.96.0.20/32\n"
+    );
+    // The next run finishes the work.
+    let rest = self::plan(&mut kernel, WANTED);
+    let applied = carry_out(&mut kernel, &rest, &ProgressBar::hidden(), || false);
+    assert!(applied.is_complete());
+    assert_eq!(served(&kernel.tables()), served(&tables(WANTED)));
+}
+
+#[test]
+fn a_plan_that_is_stopped_before_it_begins_changes_nothing() {
+    let mut kernel = MemoryKernel::with_tables(&tables(STALE));
+    let plan = plan(&mut kernel, WANTED);
+    let applied = carry_out(&mut kernel, &plan, &ProgressBar::hidden(), || true);
+    assert_eq!(served(&kernel.tables()), served(&tables(STALE)));
+    assert!(
+        applied
+            .to_string()
+            .contains("\nstopped: 0 of 4 changes were made;"),
+        "{applied}"
+    );
 }

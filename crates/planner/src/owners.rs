@@ -1,0 +1,203 @@
+//! Services that ask for an address or for an entry of a set. Several Services may share one.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipset::{Entry, SetName};
+use ipvs::{AddressFamily, Protocol, RealServerKey};
+use model::frontend::LocalEndpoint;
+use model::names::{ObjectName, ServicePortName};
+use model::sets::SetKind;
+use model::tables::TableKeys;
+
+use crate::claim_index::{ClaimIndex, ServiceClaims};
+use crate::lower::{self, SetEntry};
+
+/// Claims of all Services at the tables of a node, see [`compile_with_claims`].
+///
+/// [`compile_with_claims`]: crate::compile_with_claims
+#[derive(Debug)]
+pub struct Claims(ClaimIndex);
+
+/// Services that ask for one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryOwner {
+    /// A port of the API server's Service if it asks for the entry, otherwise the first port by
+    /// name. The port's name is empty if the entry belongs to the Service as a whole.
+    pub first: Arc<ServicePortName>,
+    /// Number of other Services that ask for the entry.
+    pub others: usize,
+}
+
+/// Owners of addresses and of entries of sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryOwners {
+    /// Owners of addresses on the dummy device.
+    pub addresses: BTreeMap<IpAddr, EntryOwner>,
+    /// Owners of entries, by set.
+    pub entries: BTreeMap<(SetName, Entry), EntryOwner>,
+}
+
+impl Claims {
+    pub(crate) fn new(index: ClaimIndex) -> Self {
+        Self(index)
+    }
+
+    /// Returns the owners of the addresses and single entries of `keys`. A key that no Service asks
+    /// for has no owner. The cost depends on the number of all claims, not on that of the keys.
+    #[must_use]
+    pub fn owners(&self, keys: &TableKeys) -> EntryOwners {
+        let mut search = Search::new(keys);
+        for claim in self.0.winning_claims() {
+            for entry in &claim.set_entries {
+                search.entry(*entry, &claim.owner);
+            }
+            if let Some(address) = claim.bound {
+                search.address(address, &claim.owner);
+            }
+        }
+        for (service, part) in self.0.parts() {
+            search.part(service, part);
+        }
+        search.owners()
+    }
+}
+
+/// Service ports found for the keys of a search.
+struct Search {
+    names: BTreeMap<(SetKind, AddressFamily), SetName>,
+    addresses: BTreeMap<IpAddr, Found>,
+    entries: BTreeMap<SetEntry, Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    first: Option<Arc<ServicePortName>>,
+    services: BTreeSet<ObjectName>,
+}
+
+impl Search {
+    fn new(keys: &TableKeys) -> Self {
+        let mut search = Self {
+            names: BTreeMap::new(),
+            addresses: (keys.addresses.iter())
+                .map(|address| (*address, Found::default()))
+                .collect(),
+            entries: BTreeMap::new(),
+        };
+        let mut kinds = BTreeMap::new();
+        for kind in SetKind::ALL {
+            for family in AddressFamily::ALL {
+                let name = kind.name(family);
+                search.names.insert((kind, family), name.clone());
+                kinds.insert(name, (kind, family));
+            }
+        }
+        for (set, entry) in &keys.entries {
+            if let Some((kind, family)) = kinds.get(set).copied() {
+                let entry = SetEntry {
+                    kind,
+                    family,
+                    entry: *entry,
+                };
+                search.entries.insert(entry, Found::default());
+            }
+        }
+        search
+    }
+
+    fn entry(&mut self, entry: SetEntry, owner: &Arc<ServicePortName>) {
+        if let Some(found) = self.entries.get_mut(&entry) {
+            found.add(owner);
+        }
+    }
+
+    fn address(&mut self, address: IpAddr, owner: &Arc<ServicePortName>) {
+        if let Some(found) = self.addresses.get_mut(&address) {
+            found.add(owner);
+        }
+        self.entry(lower::bound(address), owner);
+    }
+
+    /// Adds the entries of a Service that belong to no virtual server.
+    fn part(&mut self, service: &ObjectName, part: &ServiceClaims) {
+        let endpoints: Vec<LocalEndpoint> = (part.local_endpoints.iter().copied())
+            .filter(|endpoint| self.entries.contains_key(&lower::loop_back(*endpoint)))
+            .collect();
+        if !endpoints.is_empty() {
+            let ports = ports_by_endpoint(part);
+            for endpoint in endpoints {
+                let key = lower::real_server_key(endpoint.backend);
+                let port = ports
+                    .get(&(key, endpoint.protocol))
+                    .map(|port| (*port).clone());
+                let port = port.unwrap_or_else(|| whole(service, endpoint.protocol));
+                self.entry(lower::loop_back(endpoint), &port);
+            }
+        }
+        for entry in (part.health_check.iter()).flat_map(|check| lower::health_check(check)) {
+            self.entry(entry, &whole(service, Protocol::Tcp));
+        }
+    }
+
+    fn owners(self) -> EntryOwners {
+        let names = &self.names;
+        EntryOwners {
+            addresses: (self.addresses.into_iter())
+                .filter_map(|(address, found)| Some((address, found.owner()?)))
+                .collect(),
+            entries: (self.entries.into_iter())
+                .filter_map(|(entry, found)| {
+                    let set = names.get(&(entry.kind, entry.family))?;
+                    Some(((set.clone(), entry.entry), found.owner()?))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Found {
+    fn add(&mut self, owner: &Arc<ServicePortName>) {
+        let rank = |port: &ServicePortName| !port.service.is_api_server();
+        if (self.first.as_ref()).is_none_or(|first| (rank(owner), owner) < (rank(first), first)) {
+            self.first = Some(owner.clone());
+        }
+        if !self.services.contains(&owner.service) {
+            self.services.insert(owner.service.clone());
+        }
+    }
+
+    fn owner(self) -> Option<EntryOwner> {
+        Some(EntryOwner {
+            first: self.first?,
+            others: self.services.len().saturating_sub(1),
+        })
+    }
+}
+
+/// Returns the first port by name of each endpoint that the Service uses.
+fn ports_by_endpoint(
+    part: &ServiceClaims,
+) -> BTreeMap<(RealServerKey, Protocol), &Arc<ServicePortName>> {
+    let mut ports = BTreeMap::new();
+    for claim in &part.claims {
+        for key in claim.entry.real_servers.keys() {
+            let first = (ports.entry((*key, claim.owner.protocol))).or_insert(&claim.owner);
+            *first = (*first).min(&claim.owner);
+        }
+    }
+    ports
+}
+
+/// Returns the Service as a whole, without the name of a port.
+fn whole(service: &ObjectName, protocol: Protocol) -> Arc<ServicePortName> {
+    Arc::new(ServicePortName {
+        service: service.clone(),
+        port: "".into(),
+        protocol,
+    })
+}

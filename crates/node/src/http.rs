@@ -9,6 +9,7 @@
 pub mod flagz;
 pub mod health_pages;
 pub mod metrics_pages;
+pub mod owners_page;
 pub mod status;
 pub mod telemetry;
 

@@ -10,6 +10,7 @@ use model::{ClusterEvent, ClusterState, Finding, NodeConfig, NodeState, ObjectKi
 use node::events;
 use node::health::{Health, Moment};
 use node::http::metrics_pages::Pages;
+use node::http::owners_page::OwnersPage;
 use node::http::status::{DrainStatus, Status};
 use node::http::{Request, health_pages, metrics_pages};
 use node::logging::{self, LogFormat};
@@ -200,6 +201,8 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
     for finding in findings {
         status.observe(&Report::FindingRaised(finding.clone()), Moment::now());
     }
+    let shown = OwnersPage::default();
+    shown.show(&desired.owners);
     let owners = || desired.owners.virtual_servers.iter();
     status
         .drains
@@ -247,6 +250,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         metrics,
         health,
         status: Arc::new(RwLock::new(status)),
+        owners: shown,
         config: watch::channel(Arc::new(config(text))).1,
         // Flags come from the administrator, as the configuration does.
         flags: Arc::new([("kubeconfig".to_owned(), text.replace('q', ""))].into()),
@@ -259,6 +263,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         (&pages, "/statusz", "format=json"),
         (&pages, "/configz", ""),
         (&pages, "/drains", ""),
+        (&pages, "/owners", ""),
         (&pages, text, text),
         (&proxy_health, "/healthz", ""),
         (&proxy_health, "/livez", ""),

@@ -11,6 +11,7 @@ use sources::config::Resolved;
 use tokio::sync::watch;
 
 use super::flagz::{self, Flags};
+use super::owners_page::OwnersPage;
 use super::status::Status;
 use super::{Handler, NOSNIFF, Reply, Request};
 use crate::health::{Health, Moment};
@@ -25,6 +26,8 @@ pub struct Pages {
     pub health: Arc<Mutex<Health>>,
     /// `/statusz` and `/drains`.
     pub status: Arc<RwLock<Status>>,
+    /// `/owners`.
+    pub owners: OwnersPage,
     /// `/configz`: the configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
     /// `/flagz`: the command line.
@@ -32,7 +35,7 @@ pub struct Pages {
 }
 
 /// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`,
-/// `/statusz` and `/drains`.
+/// `/statusz`, `/drains` and `/owners`.
 #[must_use]
 pub fn handler(pages: Pages) -> Handler {
     Arc::new(move |request| pages.reply(request))
@@ -56,6 +59,7 @@ impl Pages {
                 let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
                 json(&status.drains)
             }
+            "/owners" => self.owners.reply(),
             _ => Reply::not_found(),
         }
     }

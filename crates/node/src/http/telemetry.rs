@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::AddressFamily;
 use kernel::OpOutcome;
+use model::Owners;
 use model::frontend::HealthCheck;
 use model::names::{Name, ObjectName};
 use model::plan::Stage;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::flagz::Flags;
 use super::metrics_pages::Pages;
+use super::owners_page::OwnersPage;
 use super::status::Status;
 use super::{BindError, ConnectionPool, Handler, Server, Share, health_pages, metrics_pages};
 use crate::health::{Health, Moment};
@@ -68,6 +70,7 @@ pub struct Telemetry {
     health: Arc<Mutex<Health>>,
     status: Arc<RwLock<Status>>,
     traffic: Traffic,
+    owners: OwnersPage,
     checks: watch::Sender<Arc<Wanted>>,
 }
 
@@ -128,6 +131,7 @@ impl Telemetry {
             health: Arc::new(Mutex::new(health)),
             status: Arc::new(RwLock::new(status)),
             traffic,
+            owners: OwnersPage::default(),
             checks,
         };
         let [health_pool, common_pool] = Share::ALL.map(|share| {
@@ -181,6 +185,7 @@ impl Telemetry {
             metrics: Arc::clone(&self.metrics),
             health: Arc::clone(&self.health),
             status: Arc::clone(&self.status),
+            owners: self.owners.clone(),
             config,
             flags: Arc::new(flags),
         })
@@ -258,6 +263,11 @@ impl Telemetry {
     pub fn unsettled(&self, reconciler: &Reconciler, now: Moment) {
         self.metrics.unsettled(reconciler);
         self.status_mut().unsettled(reconciler, now);
+    }
+
+    /// Shows the owners of virtual servers.
+    pub fn owners(&self, owners: &Owners) {
+        self.owners.show(owners);
     }
 
     /// Sets whether load balancers may send new connections to this node.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::{Running, get, metrics, resolved};
 use crate::health::Health;
 use crate::http::flagz::Flags;
+use crate::http::owners_page::OwnersPage;
 use crate::http::status::{DrainStatus, Status};
 use crate::http::{Limits, Request, health_pages, metrics_pages};
 
@@ -19,6 +20,7 @@ fn pages() -> metrics_pages::Pages {
     metrics_pages::Pages {
         metrics: metrics(),
         status: Arc::default(),
+        owners: OwnersPage::default(),
         health: Arc::new(Mutex::new(fresh())),
         config: watch::channel(Arc::new(resolved(""))).1,
         flags: Arc::default(),

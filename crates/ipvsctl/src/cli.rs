@@ -10,9 +10,12 @@ mod doctor;
 mod get;
 mod man;
 mod migrate;
+mod monitor;
 mod render;
+mod select;
 mod source;
 mod spelling;
+mod top;
 mod version;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -27,10 +30,13 @@ pub use self::doctor::Doctor;
 pub use self::get::{Get, What};
 pub use self::man::Man;
 pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
+pub use self::monitor::Monitor;
 pub use self::render::{Render, Section};
+pub use self::select::{ConnectionArgs, Named, Select, ServerAddress, ServerArgs, SortBy};
 use self::source::socket_address;
 pub use self::source::{Compared, Files, Format, NodeArgs, Source};
 pub(crate) use self::spelling::as_declared;
+pub use self::top::{Top, TopOrder};
 pub use self::version::Version;
 
 const INPUT: &str = "Input";
@@ -157,6 +163,13 @@ pub enum Command {
     Doctor(Doctor),
     /// Print the kernel's tables.
     Get(Get),
+    /// Show the traffic of Services, live.
+    ///
+    /// Shows connections, packets and bytes each second, active and inactive connections and
+    /// draining endpoints. Enter opens a Service with its virtual servers and endpoints.
+    Top(Top),
+    /// Print what changes in the kernel's tables, as it happens, and who changed it.
+    Monitor(Monitor),
     /// Check a configuration file, or show the effective configuration.
     Config(Config),
     /// Collect what a bug report needs into one archive.

@@ -10,7 +10,9 @@ pub mod doctor;
 pub mod get;
 pub mod man;
 pub mod migrate;
+pub mod monitor;
 pub mod render;
+pub mod top;
 pub mod version;
 
 use crate::cli::Command;
@@ -32,6 +34,8 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Bundle(args) => bundle::run(&args),
+        Command::Monitor(args) => monitor::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),

@@ -4,13 +4,16 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`input`] | inputs of a command: the cluster, the node, the live tables |
+//! | [`interrupt`] | signals that end a command |
 //! | [`migration`] | effects of a take-over from kube-proxy |
+//! | [`monitor`] | changes of the tables as they happen |
 //! | [`doctor`] | checks of a node |
 //! | [`bundle`] | parts of an archive for a bug report |
 //! | [`commands`] | one file for each command |
 //! | [`output`] | text output |
 //! | [`schema`] | JSON and YAML output |
 //! | [`error`] | errors and exit status |
+//! | [`top`] | live view of traffic |
 //! | [`mod@reference`] | the command line as a page of documentation |
 
 pub mod bundle;
@@ -19,11 +22,14 @@ pub mod commands;
 pub mod doctor;
 pub mod error;
 pub mod input;
+pub mod interrupt;
 pub mod migration;
+pub mod monitor;
 pub mod output;
 pub mod reference;
 pub mod schema;
 pub mod style;
+pub mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -6,30 +6,43 @@
 //! |---|---|
 //! | [`NodeTables`] | `render`, `get servers`, `get addresses`, `get tables`; read by `--live` |
 //! | [`Checkup`] | `doctor` |
+//! | [`ConnectionList`] | `get connections` |
+//! | [`ConnectionSummary`] | `get connections --summary` |
 //! | [`Drains`] | `get drains` |
 //! | [`Findings`] | `analyze` |
 //! | [`Migration`] | `migrate check` |
 //! | [`Plan`] | `diff` |
+//! | [`TableChange`] | `monitor`, one document in each line |
 //! | [`Timeouts`] | `get timeouts` |
+//! | [`Top`] | `top --once` |
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
+mod change;
 mod checkup;
+mod connections;
 mod daemon;
 mod document;
 mod drains;
 mod filter_state;
 mod finding;
 mod migration;
+mod owners;
 mod plan;
 mod read;
+mod statistics;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use self::change::{DaemonChange, DaemonChanges, TableChange, effect_name};
 pub use self::checkup::{Check, Checkup, CheckupSummary};
+pub use self::connections::{
+    Connection, ConnectionList, ConnectionSummary, Endpoint, RealServerConnections, protocol_name,
+};
 pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
     FailingEntry, FailingReading,
@@ -39,11 +52,15 @@ pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};
+pub use self::owners::DaemonOwners;
 pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summary};
 pub use self::read::{SavedTables, SchemaError, looks_like, parse};
+pub use self::statistics::Statistics;
 pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
 };
+
+pub use self::traffic::Top;
 
 /// Version of the format. It changes if the meaning of a field changes.
 pub const API_VERSION: &str = "kube-ipvs.io/v1alpha1";

@@ -5,7 +5,10 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{API_VERSION, Checkup, Drains, Findings, Migration, NodeTables, Plan, Timeouts};
+use super::{
+    API_VERSION, Checkup, ConnectionList, ConnectionSummary, Drains, Findings, Migration,
+    NodeTables, Plan, TableChange, Timeouts, Top,
+};
 use crate::commands::config::EffectiveConfiguration;
 use crate::commands::version::Versions;
 
@@ -35,13 +38,17 @@ macro_rules! documents {
 
 documents![
     Checkup,
+    ConnectionList,
+    ConnectionSummary,
     Drains,
     EffectiveConfiguration,
     Findings,
     Migration,
     NodeTables,
     Plan,
+    TableChange,
     Timeouts,
+    Top,
     Versions,
 ];
 

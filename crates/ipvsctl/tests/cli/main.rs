@@ -8,6 +8,7 @@ mod config;
 mod diff;
 mod docs;
 mod folder;
+mod get;
 mod migrate;
 mod misc;
 mod node_state;

@@ -20,6 +20,7 @@ mod migrate;
 mod mistakes;
 mod schedulers;
 mod second_proxy;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         migrate::trials(),
         mistakes::trials(),
         second_proxy::trials(),
+        watch::trials(),
     ];
     harness::run(trials.into_iter().flatten().collect(), suitable)
 }

@@ -5,6 +5,7 @@
 //!   [`Statistics`] and [`Connections`] are the state. [`VirtualServerKey`] and [`RealServerKey`]
 //!   identify an entry.
 //! - **Text**: [`text`] prints and parses the lines of `ipvsadm-save -n`.
+//! - **Connections**: [`connection`] parses the lines of `/proc/net/ip_vs_conn`.
 //! - **Checks**: [`validate`] finds settings that the kernel accepts silently but does not apply.
 //! - **Codec**: [`codec`] has every command and attribute of the family `IPVS`, on the
 //!   netlink-packet crates, for use with any transport.
@@ -96,6 +97,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod codec;
+pub mod connection;
 mod display;
 #[cfg(test)]
 mod testing;

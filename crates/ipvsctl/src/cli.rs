@@ -13,9 +13,12 @@ mod get;
 mod import;
 mod man;
 mod migrate;
+mod monitor;
 mod render;
+mod select;
 mod source;
 mod spelling;
+mod top;
 mod trace;
 mod version;
 
@@ -36,10 +39,13 @@ pub use self::get::{Get, What};
 pub use self::import::{Import, ManifestFormat};
 pub use self::man::Man;
 pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
+pub use self::monitor::Monitor;
 pub use self::render::{Render, Section};
+pub use self::select::{ConnectionArgs, Named, Select, ServerAddress, ServerArgs, SortBy};
 use self::source::socket_address;
 pub use self::source::{Compared, Files, Format, NodeArgs, Source};
 pub(crate) use self::spelling::as_declared;
+pub use self::top::{Top, TopOrder};
 pub use self::trace::{Destination, Sender, Trace};
 pub use self::version::Version;
 
@@ -185,6 +191,13 @@ pub enum Command {
     /// Exports the tables for the objects of files or of a cluster, saved tables, or the kernel's
     /// virtual servers. Changes nothing.
     Export(Export),
+    /// Show the traffic of Services, live.
+    ///
+    /// Shows connections, packets and bytes each second, active and inactive connections and
+    /// draining endpoints. Enter opens a Service with its virtual servers and endpoints.
+    Top(Top),
+    /// Print what changes in the kernel's tables, as it happens, and who changed it.
+    Monitor(Monitor),
     /// Check a configuration file, or show the effective configuration.
     Config(Config),
     /// Collect what a bug report needs into one archive.

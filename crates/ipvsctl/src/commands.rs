@@ -13,7 +13,9 @@ pub mod get;
 pub mod import;
 pub mod man;
 pub mod migrate;
+pub mod monitor;
 pub mod render;
+pub mod top;
 pub mod trace;
 pub mod version;
 
@@ -40,6 +42,8 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Bundle(args) => bundle::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Monitor(args) => monitor::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),

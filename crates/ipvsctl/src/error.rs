@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use kernel::linux::connections::ConnectionsError;
 use kernel::{ObserveError, OpenError};
 use model::{ObjectName, chain};
 use sources::kube::ConnectError;
@@ -99,6 +100,9 @@ pub enum Error {
     /// The file of saved tables does not contain this part.
     #[error("--live FILE: saved tables contain no {0}: leave out --live to read the kernel")]
     NotSaved(model::text::Part),
+    /// Saved tables have no counters.
+    #[error("--live FILE: saved tables contain no counters: leave out --live to read the kernel")]
+    NoCounters,
     /// The manual pages could not be written.
     #[error("failed to write the manual pages to {}: the directory must exist", path.display())]
     Pages {
@@ -129,6 +133,28 @@ pub enum Error {
     /// The packet of a trace cannot be built.
     #[error(transparent)]
     Packet(PacketError),
+    /// An option has no effect on what is printed.
+    #[error("{option} is only for get {what}: leave it out")]
+    OnlyFor {
+        /// The option.
+        option: &'static str,
+        /// Name of the tables that have the option.
+        what: &'static str,
+    },
+    /// Services cannot be selected without their names.
+    #[error(
+        "--service and --namespace select nothing, since the names of Services are unknown: {0}"
+    )]
+    NamesUnknown(String),
+    /// The connections could not be read.
+    #[error(transparent)]
+    Connections(ConnectionsError),
+    /// A live view needs a terminal.
+    #[error("top needs a terminal: give --once to print the traffic of one interval")]
+    NoTerminal,
+    /// The terminal cannot be used.
+    #[error("failed to use the terminal")]
+    Terminal(#[source] io::Error),
     /// Two inputs are standard input.
     #[error(
         "-f - and --live - are both standard input, which can be read only once: name a file for one of them"

@@ -3,10 +3,12 @@
 //! An error in a part of the input is reported on standard error, and the rest is used.
 
 pub mod cluster;
+pub mod counters;
 pub mod daemon;
 pub mod facts;
 pub mod live;
 pub mod node;
+pub mod owners;
 pub mod surroundings;
 pub mod view;
 

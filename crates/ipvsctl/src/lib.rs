@@ -5,7 +5,9 @@
 //! | [`cli`] | the command line |
 //! | [`input`] | inputs of a command: the cluster, the node, the live tables |
 //! | [`mod@import`] | virtual servers of ipvsadm and keepalived |
+//! | [`interrupt`] | signals that end a command |
 //! | [`migration`] | effects of a take-over from kube-proxy |
+//! | [`monitor`] | changes of the tables as they happen |
 //! | [`doctor`] | checks of a node |
 //! | [`bundle`] | parts of an archive for a bug report |
 //! | [`grouping`] | changes of a plan by Service and by kind |
@@ -13,6 +15,7 @@
 //! | [`output`] | text output |
 //! | [`schema`] | JSON and YAML output |
 //! | [`error`] | errors and exit status |
+//! | [`top`] | live view of traffic |
 //! | [`mod@reference`] | the command line as a page of documentation |
 
 pub mod bundle;
@@ -23,11 +26,14 @@ pub mod error;
 pub mod grouping;
 pub mod import;
 pub mod input;
+pub mod interrupt;
 pub mod migration;
+pub mod monitor;
 pub mod output;
 pub mod reference;
 pub mod schema;
 pub mod style;
+pub mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

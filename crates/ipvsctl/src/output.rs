@@ -1,5 +1,8 @@
 //! Text output.
 
+pub mod changes;
+pub mod columns;
+pub mod connections;
 pub mod doctor;
 pub mod drains;
 pub mod explain;
@@ -10,10 +13,13 @@ pub mod migration;
 pub mod patch;
 pub mod plan;
 pub mod progress;
+pub mod server_list;
 pub mod servers;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+pub mod traffic;
 
 use std::io::Write as _;
 
@@ -52,23 +58,29 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
 /// Prints `value` as YAML. If a text needs escapes that the YAML encoder does not write, prints
 /// JSON, which is valid YAML.
 pub(crate) fn print_yaml(value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_saphyr::to_string(value).map_err(|error| Error::Format {
-        format: "YAML",
-        source: Box::new(error),
-    })?;
-    if text.lines().all(|line| escaped(line) == line) {
-        write(&text)
-    } else {
-        write(&json(value)?)
+    write(&yaml_document(value)?)
+}
+
+/// Returns `value` as YAML, or as JSON if a text needs escapes.
+fn yaml_document(value: &impl Serialize) -> Result<String, Error> {
+    let text = serde_saphyr::to_string(value).map_err(|error| format_error("YAML", error))?;
+    match text.lines().all(|line| escaped(line) == line) {
+        true => Ok(text),
+        false => json(value),
     }
 }
 
 fn json(value: &impl Serialize) -> Result<String, Error> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Format {
-        format: "JSON",
-        source: Box::new(error),
-    })?;
+    let text = serde_json::to_string_pretty(value).map_err(|error| format_error("JSON", error))?;
     Ok(escaped_json(text) + "\n")
+}
+
+fn format_error(
+    format: &'static str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    let source = Box::new(error);
+    Error::Format { format, source }
 }
 
 fn write(text: &str) -> Result<(), Error> {

@@ -7,18 +7,23 @@
 //! | [`NodeTables`] | `render`, `get servers`, `get addresses`, `get tables`; read by `--live` |
 //! | [`AddressExplanation`] | `explain ip` |
 //! | [`Checkup`] | `doctor` |
+//! | [`ConnectionList`] | `get connections` |
+//! | [`ConnectionSummary`] | `get connections --summary` |
 //! | [`Drains`] | `get drains` |
 //! | [`Findings`] | `analyze` |
 //! | [`Migration`] | `migrate check` |
 //! | [`Plan`] | `diff` |
 //! | [`PodExplanation`] | `explain pod` |
 //! | [`ServiceExplanation`] | `explain svc` |
+//! | [`TableChange`] | `monitor`, one document in each line |
 //! | [`Timeouts`] | `get timeouts` |
+//! | [`Top`] | `top --once` |
 //! | [`Trace`] | `trace` |
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
-mod changes;
+mod change;
 mod checkup;
+mod connections;
 mod daemon;
 mod document;
 mod drains;
@@ -27,18 +32,24 @@ mod filter_state;
 mod finding;
 mod migration;
 mod node_state;
+mod owners;
 mod plan;
 mod read;
+mod statistics;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod traffic;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::changes::{DaemonChange, DaemonChanges};
+pub use self::change::{DaemonChange, DaemonChanges, TableChange, effect_name};
 pub use self::checkup::{Check, Checkup, CheckupSummary};
+pub use self::connections::{
+    Connection, ConnectionList, ConnectionSummary, Endpoint, RealServerConnections, protocol_name,
+};
 pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
     FailingEntry, FailingReading,
@@ -54,11 +65,13 @@ pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};
 pub use self::node_state::{IdleTimeouts, Interface, MissingFamily, NodeState};
+pub use self::owners::DaemonOwners;
 pub use self::plan::{
     ChainChange, Change, Difference, KindSummary, Plan, Planned, ServiceChanges, ServicePort,
     Summary,
 };
 pub use self::read::{SchemaError, looks_like, parse};
+pub use self::statistics::Statistics;
 pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
 };
@@ -66,6 +79,8 @@ pub use self::trace::{
     Subject, Trace, TraceOutcome, TraceStep, TraceVerdict, TracedPacket, TracedRealServer,
     TracedRule, TracedSet, TracedVirtualServer,
 };
+
+pub use self::traffic::Top;
 
 /// Version of the format. It changes if the meaning of a field changes.
 pub const API_VERSION: &str = "kube-ipvs.io/v1alpha1";

@@ -279,13 +279,15 @@ fn get_prints_live_tables_in_every_format() {
         node.run(APPLY).exits(0);
         let table = node.run("get servers").exits(0).out;
         assert!(
-            table.starts_with("VIRTUAL SERVER        SCHEDULER  REAL SERVER"),
+            table.starts_with("VIRTUAL SERVER        SERVICE  SCHEDULER  REAL SERVER"),
             "{table}"
         );
         let wide = node.run("get servers -o wide").exits(0).out;
         assert!(wide.contains("10800 s /32"), "{wide}");
         let text = node.run("get servers -o text").exits(0).out;
-        assert_eq!(text.lines().collect::<Vec<_>>(), server_lines(SHOP_TABLES));
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, server_lines(SHOP_TABLES));
         for format in ["text", "json", "yaml"] {
             let saved = node.run(&format!("get tables -o {format}")).exits(0).out;
             node.write("saved", &saved);
@@ -335,20 +337,30 @@ fn apply_does_not_empty_the_table_unless_allowed() {
 
 /// Runs `apply` on a terminal with `answer` as input. Returns its output and its exit status.
 fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
+    let args = "apply -f shop.yaml --node node1 --config node.yaml --no-color";
+    on_terminal(node, args, answer, |_| {})
+}
+
+/// Runs `ipvsctl` on a terminal with `typed` as input, and calls `meanwhile` with its process id
+/// once it has printed something. Returns its output and its exit status.
+fn on_terminal(node: &Node, args: &str, typed: &str, meanwhile: impl FnOnce(u32)) -> (String, i32) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).expect("a terminal");
     unlockpt(&master).expect("its other end");
     let slave = ioctl_tiocgptpeer(&master, flags).expect("its other end");
     let mut terminal = std::fs::File::from(master);
     terminal
-        .write_all(answer.as_bytes())
+        .write_all(typed.as_bytes())
         .expect("an answer is typed");
-    let mut command = node.command("apply -f shop.yaml --node node1 --config node.yaml --no-color");
+    let mut command = node.command(args);
     let copy = || slave.try_clone().expect("a descriptor");
     command.stdin(copy()).stdout(copy()).stderr(copy());
     let mut child = command.spawn().expect("ipvsctl runs");
     drop((command, slave));
-    let mut output = Vec::new();
+    let mut output = vec![0; 4096];
+    let length = terminal.read(&mut output).expect("some output");
+    output.truncate(length);
+    meanwhile(child.id());
     // The end of a terminal is an error (EIO).
     let _ = terminal.read_to_end(&mut output);
     let status = child.wait().expect("it ends").code().expect("by itself");
@@ -378,5 +390,71 @@ fn apply_asks_on_a_terminal() {
         );
         assert_eq!(status, 0, "{output}");
         assert_eq!(node.saved(), server_lines(SHOP_TABLES));
+    });
+}
+
+#[test]
+fn top_restores_the_terminal() {
+    on_node(|node| {
+        node.run(APPLY).exits(0);
+        let by_signal = |signal: &'static str| {
+            move |id: u32| {
+                node.tool(&format!("kill -{signal} {id}"));
+            }
+        };
+        let args = "top --interval 0.1";
+        for (output, status) in [
+            on_terminal(node, args, "c/x\u{8}\r j\r?q", |_| {}),
+            on_terminal(node, args, "", by_signal("TERM")),
+            on_terminal(node, args, "", by_signal("INT")),
+        ] {
+            assert_eq!(status, 0, "{output:?}");
+            let entered = output.find("\u{1b}[?1049h").expect("another screen");
+            let left = output.rfind("\u{1b}[?1049l").expect("the old screen");
+            assert!(entered < left, "{output:?}");
+        }
+    });
+}
+
+#[test]
+fn traffic_and_connections_of_an_idle_node_are_printed() {
+    on_node(|node| {
+        node.run(APPLY).exits(0);
+        let named = "-f shop.yaml --node node1";
+        let table = node
+            .run(&format!("top --once --interval 0.1 {named}"))
+            .exits(0)
+            .out;
+        let services: Vec<_> = (table.lines().skip(1))
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        assert_eq!(services, ["default/web", "voice/phone"], "{table}");
+        let stats = node
+            .run(&format!("get servers --stats --rate {named}"))
+            .exits(0)
+            .out;
+        assert!(stats.contains("default/web:http"), "{stats}");
+        let table = node.run("get connections").exits(0).out;
+        assert_eq!(table, "No connections.\n");
+    });
+}
+
+#[test]
+fn monitor_sees_a_change_and_ends_with_success() {
+    on_node(|node| {
+        let mut command = node.command("monitor -o json --interval 0.1 --duration 5");
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let child = child.expect("ipvsctl runs");
+        // The first reading may take a second on a slow machine.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        node.tool("ipvsadm -A -t 10.96.0.99:80 -s rr");
+        let ran = Ran::from(child.wait_with_output().expect("it ends")).exits(0);
+        let change: serde_json::Value = serde_json::from_str(ran.out.trim()).expect("one document");
+        assert_eq!(change["line"], "-A -t 10.96.0.99:80 -s rr");
+        assert_eq!(change["effect"], "add");
+        assert_eq!(change["author"], "unknown");
     });
 }

@@ -4,6 +4,7 @@ mod address_watch;
 mod addresses;
 mod batch;
 mod child;
+pub mod connections;
 mod counters;
 pub mod decode;
 mod failure;

@@ -10,6 +10,7 @@ mod changes_page;
 pub mod flagz;
 pub mod health_pages;
 pub mod metrics_pages;
+pub mod owners_page;
 pub mod status;
 pub mod telemetry;
 

@@ -13,6 +13,7 @@ use node::change_log::{ChangeLog, ChangeRecorder};
 use node::events;
 use node::health::{Health, Moment};
 use node::http::metrics_pages::Pages;
+use node::http::owners_page::OwnersPage;
 use node::http::status::{DrainStatus, Status};
 use node::http::{Request, health_pages, metrics_pages};
 use node::logging::{self, LogFormat};
@@ -204,6 +205,8 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
     for finding in findings {
         status.observe(&Report::FindingRaised(finding.clone()), Moment::now());
     }
+    let shown = OwnersPage::default();
+    shown.show(&desired.owners);
     let owners = || desired.owners.virtual_servers.iter();
     status
         .drains
@@ -252,6 +255,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         health,
         status: Arc::new(RwLock::new(status)),
         changes: changes(desired),
+        owners: shown,
         config: watch::channel(Arc::new(config(text))).1,
         // Flags come from the administrator, as the configuration does.
         flags: Arc::new([("kubeconfig".to_owned(), text.replace('q', ""))].into()),
@@ -265,6 +269,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         (&pages, "/configz", ""),
         (&pages, "/drains", ""),
         (&pages, "/changes", ""),
+        (&pages, "/owners", ""),
         (&pages, text, text),
         (&proxy_health, "/healthz", ""),
         (&proxy_health, "/livez", ""),

@@ -88,6 +88,13 @@ pub static ALL: &[Target] = &[
         check: text::ipvsadm,
         ..TEXT
     },
+    // `/proc/net/ip_vs_conn`.
+    Target {
+        name: "ip-vs-conn",
+        short_round: 5_000,
+        check: text::ip_vs_conn,
+        ..TEXT
+    },
     // `ipset save`.
     Target {
         name: "ipset-save",

@@ -1,18 +1,20 @@
 //! `ipvsctl get`.
 
+mod connections;
 mod drains;
+mod servers;
 
 use std::path::Path;
 
 use kernel::{Kernel as _, linux};
-use model::text::{Part, Saved, address_lines, print_saved, virtual_server_lines};
+use model::text::{Part, Saved, address_lines, print_saved};
 use model::{Scope, Snapshot};
 use sources::node_state::NodeStateFile;
 
-use crate::cli::{Format, Get, What};
+use crate::cli::{Format, Get, SortBy, What};
 use crate::error::{Error, Status};
 use crate::input::live;
-use crate::output::servers::{self, Width};
+use crate::output::servers::{self as tables, Width};
 use crate::output::{print, print_json, print_yaml};
 use crate::schema::{NodeTables, Timeouts};
 
@@ -22,7 +24,10 @@ use crate::schema::{NodeTables, Timeouts};
 ///
 /// The tables cannot be read, or the output cannot be written.
 pub fn run(args: &Get) -> Result<Status, Error> {
+    check_options(args)?;
     match args.what {
+        What::Servers => return servers::run(args),
+        What::Connections => return connections::run(args),
         What::Drains => return drains::run(args),
         What::NodeState => return node_state(args),
         _ => {}
@@ -44,12 +49,65 @@ pub fn run(args: &Get) -> Result<Status, Error> {
     match (args.what, args.output) {
         (What::Timeouts, Format::Json) => print_json(&Timeouts::from(snapshot.tables.timeouts))?,
         (What::Timeouts, Format::Yaml) => print_yaml(&Timeouts::from(snapshot.tables.timeouts))?,
-        (what, Format::Json) => print_json(&object(what, &snapshot, args))?,
-        (what, Format::Yaml) => print_yaml(&object(what, &snapshot, args))?,
+        (what, Format::Json) => print_json(&object(what, &snapshot))?,
+        (what, Format::Yaml) => print_yaml(&object(what, &snapshot))?,
         (what, Format::Text) => print(&text(what, &snapshot))?,
         (what, Format::Table | Format::Wide) => print(&table(what, &snapshot, width))?,
     }
     Ok(Status::Done)
+}
+
+/// Fails if an option is given that has no effect on what is printed.
+fn check_options(args: &Get) -> Result<(), Error> {
+    let Get {
+        what,
+        select,
+        servers,
+        connections,
+        ..
+    } = args;
+    let is_servers = *what == What::Servers;
+    let is_connections = *what == What::Connections;
+    let both = is_servers || is_connections;
+    let (of_servers, of_both) = ("servers", "servers and get connections");
+    for (is_given, has_effect, option, what) in [
+        (select.namespace.is_some(), both, "--namespace", of_both),
+        (!select.service.is_empty(), both, "--service", of_both),
+        (select.vip.is_some(), both, "--vip", of_both),
+        (select.protocol.is_some(), both, "--protocol", of_both),
+        (servers.stats, is_servers, "--stats", of_servers),
+        (servers.rate, is_servers, "--rate", of_servers),
+        (servers.watch.is_some(), is_servers, "--watch", of_servers),
+        (
+            servers.sort_by != SortBy::Address,
+            is_servers,
+            "--sort-by",
+            of_servers,
+        ),
+        (
+            connections.client.is_some(),
+            is_connections,
+            "--client",
+            "connections",
+        ),
+        (
+            connections.server.is_some(),
+            is_connections,
+            "--server",
+            "connections",
+        ),
+        (
+            connections.summary,
+            is_connections,
+            "--summary",
+            "connections",
+        ),
+    ] {
+        if is_given && !has_effect {
+            return Err(Error::OnlyFor { option, what });
+        }
+    }
+    Ok(())
 }
 
 /// Prints this machine as a node-state file: as JSON if asked for, else as YAML.
@@ -92,7 +150,7 @@ fn read(args: &Get) -> Result<Saved, Error> {
         match args.what {
             What::Timeouts => Part::Timeouts,
             What::Addresses => Part::Addresses,
-            What::Servers | What::Tables | What::NodeState | What::Drains => Part::VirtualServers,
+            _ => Part::VirtualServers,
         },
     )
 }
@@ -106,38 +164,30 @@ fn saved(path: &Path, needed: Part) -> Result<Saved, Error> {
     }
 }
 
-fn object(what: What, snapshot: &Snapshot, args: &Get) -> NodeTables {
-    let servers = |object: NodeTables| match args.live {
-        // Connections are not saved.
-        Some(_) => object.with_servers(&snapshot.tables, &Default::default()),
-        None => object.with_live_servers(snapshot),
-    };
+fn object(what: What, snapshot: &Snapshot) -> NodeTables {
     let object = NodeTables::empty();
     match what {
-        What::Servers => servers(object),
         What::Addresses => object.with_addresses(&snapshot.tables),
-        What::Tables | What::Timeouts | What::Drains | What::NodeState => object,
+        _ => object,
     }
 }
 
 fn text(what: What, snapshot: &Snapshot) -> String {
     let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect();
     match what {
-        What::Servers => lines(virtual_server_lines(&snapshot.tables)),
         What::Addresses => lines(address_lines(&snapshot.tables)),
-        What::Timeouts => servers::timeout_line(snapshot.tables.timeouts),
-        What::Tables | What::Drains | What::NodeState => String::new(),
+        What::Timeouts => tables::timeout_line(snapshot.tables.timeouts),
+        _ => String::new(),
     }
 }
 
 fn table(what: What, snapshot: &Snapshot, width: Width) -> String {
     match what {
-        What::Servers => servers::servers(snapshot, width),
-        What::Addresses => servers::addresses(snapshot, width),
-        What::Timeouts => servers::timeouts(snapshot.tables.timeouts),
-        What::Tables | What::Drains | What::NodeState => {
-            let servers = servers::servers(snapshot, width);
-            format!("{servers}\n{}", servers::addresses(snapshot, width))
+        What::Addresses => tables::addresses(snapshot, width),
+        What::Timeouts => tables::timeouts(snapshot.tables.timeouts),
+        _ => {
+            let servers = tables::servers(snapshot, width);
+            format!("{servers}\n{}", tables::addresses(snapshot, width))
         }
     }
 }

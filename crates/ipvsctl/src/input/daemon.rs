@@ -3,14 +3,17 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use model::{ObjectName, escaped};
+use ipvs::VirtualServerKey;
+use model::{ObjectName, ServicePortName, escaped};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sources::proxy;
 
-use crate::schema::{DaemonChanges, DaemonDrain, DaemonStatus};
+use crate::schema::{DaemonChanges, DaemonDrain, DaemonOwners, DaemonStatus};
 
 /// Returns the status of kube-ipvsd.
 ///
@@ -35,7 +38,7 @@ pub fn drains(address: SocketAddr) -> Result<Vec<DaemonDrain>, String> {
 /// # Errors
 ///
 /// As [`status`].
-pub fn changes(
+pub fn last_changes(
     address: SocketAddr,
     service: &ObjectName,
     limit: usize,
@@ -56,6 +59,51 @@ pub fn changes(
         address,
         &format!("/changes?service={namespace}/{name}&limit={limit}"),
     )
+}
+
+/// Returns the Service ports that own virtual servers, by their keys.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn owners(
+    address: SocketAddr,
+) -> Result<BTreeMap<VirtualServerKey, Arc<ServicePortName>>, String> {
+    ask::<DaemonOwners>(address, "/owners").map(DaemonOwners::by_key)
+}
+
+/// Returns the changes that kube-ipvsd made after the one with the number `since`, or no changes
+/// and the number of the last one.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn changes(address: SocketAddr, since: Option<u64>) -> Result<DaemonChanges, String> {
+    match since {
+        Some(number) => ask(address, &format!("/changes?since={number}")),
+        None => ask(address, "/changes?limit=0"),
+    }
+}
+
+/// Returns the number of changes by other programs that kube-ipvsd has reverted since its start.
+///
+/// # Errors
+///
+/// The program at `address` does not answer. The error is a text.
+pub fn drift_repaired(address: SocketAddr) -> Result<u64, String> {
+    let page = proxy::get(address, "/metrics").map_err(|problem| problem.to_string())?;
+    Ok(sum(&page, "kubeipvs_drift_repaired_total"))
+}
+
+/// Returns the sum of all series of the counter `name` on a metrics page. Ignores other lines.
+fn sum(page: &str, name: &str) -> u64 {
+    let values = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let is_series = rest.starts_with(['{', ' ']);
+        let value = rest.rsplit(' ').next().filter(|_| is_series)?;
+        value.parse::<u64>().ok()
+    });
+    values.fold(0, u64::saturating_add)
 }
 
 fn ask<T: DeserializeOwned>(address: SocketAddr, path: &str) -> Result<T, String> {

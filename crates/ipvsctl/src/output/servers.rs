@@ -126,7 +126,7 @@ pub fn timeout_line(timeouts: Timeouts) -> String {
     format!("--set {tcp} {tcp_fin} {udp}\n")
 }
 
-fn persistence(server: &VirtualServer) -> String {
+pub(super) fn persistence(server: &VirtualServer) -> String {
     if !server.flags.contains(ServiceFlags::PERSISTENT) {
         return String::new();
     }
@@ -138,7 +138,7 @@ fn persistence(server: &VirtualServer) -> String {
     text
 }
 
-fn or_dash(text: String) -> String {
+pub(super) fn or_dash(text: String) -> String {
     if text.is_empty() {
         "-".to_owned()
     } else {

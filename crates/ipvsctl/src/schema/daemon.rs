@@ -81,6 +81,9 @@ pub struct DaemonCounts {
     /// Number of failing entries.
     #[serde(default)]
     pub failing_entries: usize,
+    /// Number of draining real servers.
+    #[serde(default)]
+    pub draining_real_servers: usize,
 }
 
 /// Failing entry of the kernel's tables.

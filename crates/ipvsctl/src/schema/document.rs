@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    API_VERSION, AddressExplanation, Checkup, Drains, Findings, Migration, NodeTables, Plan,
-    PodExplanation, ServiceExplanation, Timeouts, Trace,
+    API_VERSION, AddressExplanation, Checkup, ConnectionList, ConnectionSummary, Drains, Findings,
+    Migration, NodeTables, Plan, PodExplanation, ServiceExplanation, TableChange, Timeouts, Top,
+    Trace,
 };
 use crate::commands::config::EffectiveConfiguration;
 use crate::commands::version::Versions;
@@ -39,6 +40,8 @@ macro_rules! documents {
 documents![
     AddressExplanation,
     Checkup,
+    ConnectionList,
+    ConnectionSummary,
     Drains,
     EffectiveConfiguration,
     Findings,
@@ -47,7 +50,9 @@ documents![
     Plan,
     PodExplanation,
     ServiceExplanation,
+    TableChange,
     Timeouts,
+    Top,
     Trace,
     Versions,
 ];

@@ -77,6 +77,27 @@ pub struct ServicePort {
     pub port: String,
 }
 
+impl From<&model::ServicePortName> for ServicePort {
+    fn from(name: &model::ServicePortName) -> Self {
+        Self {
+            namespace: name.service.namespace.to_string(),
+            name: name.service.name.to_string(),
+            port: name.port.to_string(),
+        }
+    }
+}
+
+/// Prints as `namespace/name:port`, or as `namespace/name` if the port has no name.
+impl std::fmt::Display for ServicePort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)?;
+        match self.port.as_str() {
+            "" => Ok(()),
+            port => write!(f, ":{port}"),
+        }
+    }
+}
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -19,6 +19,7 @@ use super::filter_state::{self, HealthCheck, IpSet};
 use super::finding::Finding;
 use super::node_state::{IdleTimeouts, NodeState};
 use super::plan::ServicePort;
+use super::statistics::Statistics;
 use crate::output::plan::host_address;
 
 /// Tables of a node.
@@ -101,6 +102,9 @@ pub struct VirtualServer {
     /// Persistence, by which clients stay with their real server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistence: Option<Persistence>,
+    /// Counters of the virtual server, if requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Statistics>,
     /// Real servers, ordered by address and port.
     #[serde(default)]
     pub real_servers: Vec<RealServer>,
@@ -143,6 +147,9 @@ pub struct RealServer {
     /// Connections, if they were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
+    /// Counters, if requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Statistics>,
 }
 
 /// Encapsulation of a tunnel.
@@ -312,7 +319,7 @@ impl NodeTables {
 }
 
 impl VirtualServer {
-    fn new(entry: &VirtualServerEntry, owner: Option<&ServicePortName>) -> Self {
+    pub(crate) fn new(entry: &VirtualServerEntry, owner: Option<&ServicePortName>) -> Self {
         // The fields are listed by name, so that a new one cannot be forgotten here.
         let ipvs::VirtualServer {
             key,
@@ -347,6 +354,7 @@ impl VirtualServer {
             scheduler: scheduler.to_string(),
             flags: flag_names(*flags),
             persistence: persists.then_some(persistence),
+            statistics: None,
             real_servers: entry.real_servers.values().map(RealServer::from).collect(),
         };
         match key {
@@ -404,6 +412,7 @@ impl From<&ipvs::RealServer> for RealServer {
             upper_threshold: *upper_threshold,
             lower_threshold: *lower_threshold,
             connections: None,
+            statistics: None,
         }
     }
 }

@@ -239,12 +239,12 @@ fn get_prints_saved_tables() {
     let folder = Folder::new().with("live.txt", LIVE);
     let ran = folder.run("get servers --live live.txt").exits(0);
     let expected = "\
-VIRTUAL SERVER        SCHEDULER  REAL SERVER           FORWARDING  WEIGHT
-10.96.0.10:80/TCP     wrr        10.244.1.5:8080       Masq        0
-                                 10.244.9.9:8080       Masq        1
-10.96.0.99:53/UDP     rr         10.244.1.7:53         Masq        1
-192.0.2.1:443/TCP     sh         (none)
-[fd00:96::10]:80/TCP  rr         [fd00:244:1::5]:8080  Masq        1
+VIRTUAL SERVER        SERVICE  SCHEDULER  REAL SERVER           FORWARDING  WEIGHT
+10.96.0.10:80/TCP     -        wrr        10.244.1.5:8080       Masq             0
+                                          10.244.9.9:8080       Masq             1
+10.96.0.99:53/UDP     -        rr         10.244.1.7:53         Masq             1
+192.0.2.1:443/TCP     -        sh         (none)
+[fd00:96::10]:80/TCP  -        rr         [fd00:244:1::5]:8080  Masq             1
 ";
     assert_eq!(ran.out, expected);
     let ran = folder.run("get addresses --live live.txt -o wide").exits(0);

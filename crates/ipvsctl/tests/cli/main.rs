@@ -9,6 +9,7 @@ mod diff;
 mod docs;
 mod explain;
 mod folder;
+mod get;
 mod import;
 mod migrate;
 mod misc;

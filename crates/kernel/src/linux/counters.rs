@@ -1,9 +1,9 @@
 //! Reads the traffic counters of IPVS.
 
-use ipvs::client::Client;
-use ipvs::{RealServerStatus, Statistics, VirtualServerKey};
+use ipvs::client::{self, Client};
+use ipvs::{RealServerStatus, Statistics, VirtualServer, VirtualServerKey};
 
-use super::virtual_servers::{failed, unreadable};
+use super::virtual_servers::{failed, no_module, unreadable};
 use crate::error::OpenError;
 use model::kernel::ObserveError;
 
@@ -29,16 +29,42 @@ impl Counters {
     ///
     /// # Errors
     ///
-    /// Fails if IPVS does not exist or may not be used.
+    /// Fails if IPVS does not exist. A missing permission fails the first reading.
     pub fn open() -> Result<Self, OpenError> {
-        let client = Client::open().map_err(failed)?;
+        let client = Client::open().map_err(|error| match error {
+            client::OpenError::NoFamily => no_module(None),
+            error => failed(error),
+        })?;
         Ok(Self { client })
     }
 
+    /// Returns every virtual server with its counters, in the kernel's order, by one list. Entries
+    /// that another program changes meanwhile may be missing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the list cannot be read.
+    pub fn virtual_servers(&mut self) -> Result<Vec<(VirtualServer, Statistics)>, ObserveError> {
+        self.client.virtual_servers().map_err(unreadable)
+    }
+
+    /// Returns the real servers of `key` with their counters, in the kernel's order. Empty if the
+    /// virtual server no longer exists. A caller that needs the whole table calls this once for
+    /// each virtual server, and so never holds more than one list of real servers. IPVS has no list
+    /// of all real servers (`ip_vs_genl_dump_dests`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the list cannot be read.
+    pub fn real_servers(
+        &mut self,
+        key: &VirtualServerKey,
+    ) -> Result<Vec<RealServerStatus>, ObserveError> {
+        self.client.real_servers(key).map_err(unreadable)
+    }
+
     /// Reads all virtual servers in one list, and the real servers of those that
-    /// `with_real_servers` selects in one list each. IPVS has no list of all real servers
-    /// (`ip_vs_genl_dump_dests`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1). Entries that change
-    /// meanwhile may be missing.
+    /// `with_real_servers` selects in one list each. Entries that change meanwhile may be missing.
     ///
     /// # Errors
     ///
@@ -47,11 +73,11 @@ impl Counters {
         &mut self,
         with_real_servers: impl Fn(&VirtualServerKey) -> bool,
     ) -> Result<Vec<Counted>, ObserveError> {
-        let servers = self.client.virtual_servers().map_err(unreadable)?;
-        let count = |(server, statistics): (ipvs::VirtualServer, Statistics)| {
+        let servers = self.virtual_servers()?;
+        let count = |(server, statistics): (VirtualServer, Statistics)| {
             let key = server.key;
             let real_servers = match with_real_servers(&key) {
-                true => self.client.real_servers(&key).map_err(unreadable)?,
+                true => self.real_servers(&key)?,
                 false => Vec::new(),
             };
             Ok(Counted {

@@ -236,7 +236,7 @@ fn load_and_open() -> Result<Client, OpenError> {
     })
 }
 
-fn no_module(source: Option<ModprobeError>) -> OpenError {
+pub(super) fn no_module(source: Option<ModprobeError>) -> OpenError {
     OpenError::NoModule {
         release: modules::kernel_release(),
         source,

@@ -33,6 +33,10 @@ const SHOW_PERIOD: Duration = Duration::from_secs(1);
 /// Maximum age of the shown unsettled entries while the loop is idle.
 const SHOW_LIMIT: Duration = Duration::from_secs(4);
 
+/// Minimum time between two updates of `/owners`. An update copies the owners of all virtual
+/// servers.
+const OWNERS_PERIOD: Duration = Duration::from_secs(10);
+
 /// The sources whose state the pages show, and the command line.
 pub(super) struct Sources {
     /// Progress of the sources.
@@ -56,6 +60,10 @@ pub(super) struct TelemetryObserver {
     unsettled: bool,
     /// Time of the last update.
     shown: Option<Instant>,
+    /// A sync ended since the owners were shown.
+    owners_changed: bool,
+    /// Time of the last update of the owners.
+    owners_shown: Option<Instant>,
     /// Number of ops that failed in syncs since the loop was idle.
     failed: usize,
     changes: ProgrammingLatency,
@@ -95,6 +103,8 @@ impl TelemetryObserver {
             synced: false,
             unsettled: false,
             shown: None,
+            owners_changed: false,
+            owners_shown: None,
             failed: 0,
             changes: ProgrammingLatency::new(SystemTime::now()),
         };
@@ -143,6 +153,19 @@ impl TelemetryObserver {
             self.unsettled = false;
             self.shown = Some(now.instant);
             self.telemetry.unsettled(reconciler, now);
+        }
+    }
+
+    /// Updates the owners after syncs, but not often.
+    fn show_owners(&mut self, reconciler: &Reconciler, now: Moment) {
+        let since = |shown| now.instant.saturating_duration_since(shown);
+        let is_due = self
+            .owners_shown
+            .is_none_or(|shown| since(shown) >= OWNERS_PERIOD);
+        if self.owners_changed && is_due && reconciler.has_synced() {
+            self.owners_changed = false;
+            self.owners_shown = Some(now.instant);
+            self.telemetry.owners(&reconciler.desired().owners);
         }
     }
 
@@ -195,6 +218,7 @@ impl Observer for TelemetryObserver {
         {
             self.failed += failed;
             self.synced = true;
+            self.owners_changed = true;
             self.audited |= *trigger == Trigger::Audit;
         }
     }
@@ -224,6 +248,7 @@ impl Observer for TelemetryObserver {
         let audited = std::mem::take(&mut self.audited);
         (self.telemetry).health_checks(&listen_on, &reconciler.desired().health_checks, audited);
         self.show_unsettled(reconciler, now);
+        self.show_owners(reconciler, now);
         if self.from_cluster && reconciler.cluster().is_complete() {
             let eligible = (reconciler.cluster()).node_eligible(&reconciler.config().node_name);
             self.telemetry.set_node_eligible(eligible);

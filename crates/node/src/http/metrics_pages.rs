@@ -10,6 +10,7 @@ use sources::config::Resolved;
 use tokio::sync::watch;
 
 use super::flagz::{self, Flags};
+use super::owners_page::OwnersPage;
 use super::status::Status;
 use super::{Document, Handler, NOSNIFF, Reply, Request, changes_page};
 use crate::change_log::ChangeLog;
@@ -27,6 +28,8 @@ pub struct Pages {
     pub status: Arc<RwLock<Status>>,
     /// `/changes`.
     pub changes: ChangeLog,
+    /// `/owners`.
+    pub owners: OwnersPage,
     /// `/configz`: the configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
     /// `/flagz`: the command line.
@@ -34,7 +37,7 @@ pub struct Pages {
 }
 
 /// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`,
-/// `/statusz`, `/drains` and `/changes`.
+/// `/statusz`, `/drains`, `/changes` and `/owners`.
 #[must_use]
 pub fn handler(pages: Pages) -> Handler {
     Arc::new(move |request| pages.reply(request))
@@ -59,6 +62,7 @@ impl Pages {
                 Reply::document(&status.drains)
             }
             "/changes" => self.changes(request.query),
+            "/owners" => self.owners.reply(),
             _ => Reply::not_found(),
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::AddressFamily;
 use kernel::OpOutcome;
+use model::Owners;
 use model::frontend::HealthCheck;
 use model::names::{Name, ObjectName};
 use model::plan::Stage;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::flagz::Flags;
 use super::metrics_pages::Pages;
+use super::owners_page::OwnersPage;
 use super::status::Status;
 use super::{BindError, ConnectionPool, Handler, Server, Share, health_pages, metrics_pages};
 use crate::change_log::ChangeLog;
@@ -70,6 +72,7 @@ pub struct Telemetry {
     status: Arc<RwLock<Status>>,
     traffic: Traffic,
     changes: ChangeLog,
+    owners: OwnersPage,
     checks: watch::Sender<Arc<Wanted>>,
 }
 
@@ -131,6 +134,7 @@ impl Telemetry {
             status: Arc::new(RwLock::new(status)),
             traffic,
             changes: ChangeLog::default(),
+            owners: OwnersPage::default(),
             checks,
         };
         let [health_pool, common_pool] = Share::ALL.map(|share| {
@@ -185,6 +189,7 @@ impl Telemetry {
             health: Arc::clone(&self.health),
             status: Arc::clone(&self.status),
             changes: self.changes.clone(),
+            owners: self.owners.clone(),
             config,
             flags: Arc::new(flags),
         })
@@ -268,6 +273,11 @@ impl Telemetry {
     pub fn unsettled(&self, reconciler: &Reconciler, now: Moment) {
         self.metrics.unsettled(reconciler);
         self.status_mut().unsettled(reconciler, now);
+    }
+
+    /// Shows the owners of virtual servers.
+    pub fn owners(&self, owners: &Owners) {
+        self.owners.show(owners);
     }
 
     /// Sets whether load balancers may send new connections to this node.

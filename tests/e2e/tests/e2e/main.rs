@@ -21,6 +21,7 @@ mod migrate;
 mod mistakes;
 mod schedulers;
 mod second_proxy;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         migrate::trials(),
         mistakes::trials(),
         second_proxy::trials(),
+        watch::trials(),
     ];
     harness::run(trials.into_iter().flatten().collect(), suitable)
 }

@@ -1,5 +1,6 @@
 //! Text of the tools: parsed text prints to text that parses to the same.
 
+use ipvs::connection::parse_connection;
 use ipvs::text::{Line, parse_lines, print_real_server, print_virtual_server};
 use model::rules::Rules;
 
@@ -35,6 +36,16 @@ pub(super) fn ipvsadm(input: &[u8]) -> Result<(), String> {
         .collect();
     let again = parse_lines(&printed).map_err(rejected(promise, &printed))?;
     equal(promise, &lines, &again)
+}
+
+/// Parses lines of `/proc/net/ip_vs_conn`. A virtual server of a parsed line has a key that prints.
+pub(super) fn ip_vs_conn(input: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(input);
+    let mut connections = text.lines().flat_map(parse_connection);
+    match connections.all(|connection| !connection.virtual_server().to_string().is_empty()) {
+        true => Ok(()),
+        false => Err("a parsed connection has a virtual server that prints".to_owned()),
+    }
 }
 
 /// Parses `ipset save`.

@@ -171,7 +171,7 @@ impl Scene {
 
     /// Returns the last change that kube-ipvsd made for `service`.
     pub(super) fn last_change(&self, service: &ObjectName) -> Option<DaemonChange> {
-        let changes = daemon::changes(self.daemon?, service, 1);
+        let changes = daemon::last_changes(self.daemon?, service, 1);
         changes.ok()?.changes.pop()
     }
 

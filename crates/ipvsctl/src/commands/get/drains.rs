@@ -19,7 +19,7 @@ use crate::style;
 ///
 /// The daemon and the kernel cannot be read, or the output cannot be written.
 pub(super) fn run(args: &Get) -> Result<Status, Error> {
-    let daemon = match (args.metrics_address, &args.live) {
+    let daemon = match (args.named.metrics_address, &args.live) {
         (Some(address), _) => ask(address),
         (None, None) => ask(proxy::METRICS),
         // Saved tables may be from another node.

@@ -12,6 +12,7 @@ use super::{Running, get, metrics, resolved};
 use crate::change_log::ChangeLog;
 use crate::health::Health;
 use crate::http::flagz::Flags;
+use crate::http::owners_page::OwnersPage;
 use crate::http::status::{DrainStatus, Status};
 use crate::http::{Limits, Request, health_pages, metrics_pages};
 
@@ -21,6 +22,7 @@ fn pages() -> metrics_pages::Pages {
         metrics: metrics(),
         status: Arc::default(),
         changes: ChangeLog::default(),
+        owners: OwnersPage::default(),
         health: Arc::new(Mutex::new(fresh())),
         config: watch::channel(Arc::new(resolved(""))).1,
         flags: Arc::default(),

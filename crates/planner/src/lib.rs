@@ -25,5 +25,5 @@ pub use diff::{
     Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_marked,
     release,
 };
-pub use host_rules::harmful_rules;
+pub use host_rules::{HarmfulRule, harmful_rules, harmful_rules_with_servers};
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

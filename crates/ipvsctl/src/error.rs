@@ -10,6 +10,7 @@ use sources::kube::ConnectError;
 use sources::node_state::NodeStateError;
 use sources::{ConfigErrors, SourceProblem};
 
+use crate::input::running::RunningError;
 use crate::schema::SchemaError;
 use crate::style;
 
@@ -64,6 +65,11 @@ pub enum Error {
     /// The API server cannot be read.
     #[error(transparent)]
     Source(SourceProblem),
+    /// The input of the running kube-ipvsd cannot be read.
+    #[error(
+        "failed to read the input of the running kube-ipvsd; give -f PATH or --kubeconfig FILE"
+    )]
+    Running(#[source] RunningError),
     /// The kernel could not be opened.
     #[error(transparent)]
     Open(OpenError),

@@ -4,9 +4,11 @@
 
 pub mod cluster;
 pub mod daemon;
+pub mod desired;
 pub mod facts;
 pub mod live;
 pub mod node;
+pub mod running;
 pub mod view;
 
 use model::{ClusterState, Desired, NodeConfig, NodeState};

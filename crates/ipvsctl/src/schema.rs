@@ -29,7 +29,7 @@ mod tests;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::checkup::{Check, Checkup, CheckupSummary};
+pub use self::checkup::{Check, Checkup, CheckupServices, CheckupSummary};
 pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
     FailingEntry, FailingReading,

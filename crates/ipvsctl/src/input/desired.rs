@@ -1,5 +1,8 @@
 //! Origin of the desired tables of a node: the command line, or the running kube-ipvsd.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use super::cluster::{self, Cluster};

@@ -6,7 +6,7 @@
 mod command_line;
 mod process;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

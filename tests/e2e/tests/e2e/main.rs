@@ -18,6 +18,7 @@ mod lifecycle;
 mod lockout;
 mod migrate;
 mod mistakes;
+mod outage;
 mod schedulers;
 mod second_proxy;
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         lockout::trials(),
         migrate::trials(),
         mistakes::trials(),
+        outage::trials(),
         second_proxy::trials(),
     ];
     harness::run(trials.into_iter().flatten().collect(), suitable)

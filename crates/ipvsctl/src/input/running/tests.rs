@@ -17,10 +17,10 @@ spec: {clusterIPs: [10.96.0.10], ports: [{port: 80}]}
 ";
 
 /// A fake `/proc`. The process itself is in network namespace 1.
-struct Proc(TempDir);
+pub(in crate::input) struct Proc(TempDir);
 
 impl Proc {
-    fn new() -> Self {
+    pub(in crate::input) fn new() -> Self {
         let proc = Self(TempDir::new().expect("a directory"));
         proc.write("namespaces/1", "");
         proc.write("namespaces/2", "");
@@ -28,7 +28,8 @@ impl Proc {
         proc
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Returns a path in the folder; the folder itself for an empty name.
+    pub(in crate::input) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -48,7 +49,7 @@ impl Proc {
     }
 
     /// Adds a process with its own root directory and the working directory `/work`.
-    fn process(&self, pid: u32, name: &str, arguments: &[&str]) -> &Self {
+    pub(in crate::input) fn process(&self, pid: u32, name: &str, arguments: &[&str]) -> &Self {
         let write = |file: &str, text: &str| self.write(&format!("{pid}/{file}"), text);
         write("comm", &format!("{name}\n"));
         write("stat", &format!("{pid} (a) S (x) S 1 1 1 0"));
@@ -79,7 +80,7 @@ impl Proc {
     }
 }
 
-fn no_args() -> NodeArgs {
+pub(in crate::input) fn no_args() -> NodeArgs {
     NodeArgs {
         node: None,
         config: None,

@@ -147,9 +147,10 @@ pub enum Command {
     /// Compares the tables for the objects of a cluster or of files with the kernel's tables, or
     /// with a file of saved tables. The kernel is opened read-only.
     ///
-    /// Without -f the objects come from a cluster. Its kubeconfig is the first of: --kubeconfig,
-    /// the kubeconfig of the configuration file, the environment variable KUBECONFIG, the service
-    /// account of the pod, ~/.kube/config.
+    /// Without -f and --kubeconfig the objects and the configuration are those of the running
+    /// kube-ipvsd, found among the processes of this node. Without one the objects come from a
+    /// cluster. Its kubeconfig is the first of: --kubeconfig, the kubeconfig of the configuration
+    /// file, the environment variable KUBECONFIG, the service account of the pod, ~/.kube/config.
     Diff(Diff),
     /// Show the changes, ask for confirmation, and apply them.
     ///
@@ -162,14 +163,16 @@ pub enum Command {
     /// served, which are served in another way than their author may expect, and why. Changes
     /// nothing and does not read the kernel.
     ///
-    /// Without -f the objects come from a cluster, as with diff.
+    /// Without -f the objects come from a cluster: that of --kubeconfig, else as with diff on a node
+    /// without kube-ipvsd.
     Analyze(Analyze),
     /// Check a node before kube-ipvsd takes it over from kube-proxy.
     Migrate(Migrate),
-    /// Check this node: problems, why they matter and what to do.
+    /// Check this node: problems, the Services affected, what their users see, and what to do.
     ///
-    /// Checks the kernel, the tables, the packet filter and the running proxies. Each check is ok,
-    /// a warning or a problem. Changes nothing and does not load IPVS.
+    /// Compares the tables of the kernel with those that the cluster asks for, and checks the kernel,
+    /// the packet filter and the running proxies. Each check is ok, a warning or a problem. Changes
+    /// nothing and does not load IPVS.
     Doctor(Doctor),
     /// Show the path of a packet: each hook, the rules that match, the real servers, the source they
     /// see.

@@ -5,22 +5,28 @@
 //! | [`facts`] | none: the collected facts |
 //! | `kernel` | IPVS, modules, settings, the connection tracker |
 //! | `idle` | timeouts of idle connections (deviation D19) |
+//! | `drift` | differences between the desired and the live tables |
 //! | `tables` | the device, virtual servers, sets, draining real servers |
 //! | `filter` | the packet filter, leftovers |
-//! | `daemon` | kube-ipvsd, and other proxies on the node |
+//! | `process` | the process of kube-ipvsd |
+//! | `daemon` | the answers of kube-ipvsd, and other proxies on the node |
 
 mod daemon;
+mod drift;
 pub mod facts;
 mod filter;
 mod idle;
 mod kernel;
+mod process;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 
-use model::Code;
+use model::{Code, ObjectName};
 
 use self::facts::NodeFacts;
 
@@ -74,6 +80,10 @@ pub struct Diagnosis {
     pub code: Option<Code>,
     /// Result as text.
     pub found: String,
+    /// The entries or findings that the result counts.
+    pub details: Vec<String>,
+    /// Services that are not served as they should be because of it.
+    pub services: BTreeSet<ObjectName>,
     /// Advice; `None` if the result is ok.
     pub advice: Option<Advice>,
 }
@@ -81,9 +91,9 @@ pub struct Diagnosis {
 /// Advice for a warning or a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// Reason why the problem matters.
-    pub why: String,
-    /// Action to take.
+    /// Effect on the users of Services.
+    pub users_see: String,
+    /// Action to take. It never ends connections.
     pub action: String,
 }
 
@@ -94,26 +104,48 @@ impl Diagnosis {
             severity: Severity::Ok,
             code: None,
             found: found.into(),
+            details: Vec::new(),
+            services: BTreeSet::new(),
             advice: None,
         }
     }
 
-    fn warning(check: &'static str, found: impl Into<String>, why: &str, action: &str) -> Self {
+    fn warning(
+        check: &'static str,
+        found: impl Into<String>,
+        users_see: &str,
+        action: &str,
+    ) -> Self {
         Self {
             severity: Severity::Warning,
             advice: Some(Advice {
-                why: why.to_owned(),
+                users_see: users_see.to_owned(),
                 action: action.to_owned(),
             }),
             ..Self::ok(check, found)
         }
     }
 
-    fn problem(check: &'static str, found: impl Into<String>, why: &str, action: &str) -> Self {
+    fn problem(
+        check: &'static str,
+        found: impl Into<String>,
+        users_see: &str,
+        action: &str,
+    ) -> Self {
         Self {
             severity: Severity::Problem,
-            ..Self::warning(check, found, why, action)
+            ..Self::warning(check, found, users_see, action)
         }
+    }
+
+    /// Adds the Services that are not served as they should be.
+    fn about(self, services: BTreeSet<ObjectName>) -> Self {
+        Self { services, ..self }
+    }
+
+    /// Adds the entries or findings that the result counts.
+    fn with(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
     }
 }
 
@@ -121,23 +153,27 @@ impl Diagnosis {
 type Check = fn(&NodeFacts) -> Vec<Diagnosis>;
 
 /// Every check, in the order of the report.
-const CHECKS: [Check; 22] = [
+const CHECKS: [Check; 26] = [
     kernel::ipvs,
+    process::state,
+    drift::tables,
+    tables::device,
+    tables::local,
+    tables::elsewhere,
+    tables::addresses,
+    filter::readable,
+    filter::variants,
+    filter::harmful,
+    kernel::settings,
     kernel::modules,
     kernel::families,
-    kernel::settings,
     kernel::bridge,
     kernel::tracked,
     idle::tcp,
     idle::udp,
-    tables::device,
-    tables::addresses,
-    tables::others,
     tables::drains,
     tables::sets,
-    filter::readable,
-    filter::variants,
-    filter::harmful,
+    tables::others,
     filter::leftovers,
     daemon::proxies,
     daemon::health,
@@ -146,17 +182,99 @@ const CHECKS: [Check; 22] = [
     daemon::findings,
 ];
 
-/// Runs every check.
-#[must_use]
-pub fn examine(facts: &NodeFacts) -> Vec<Diagnosis> {
-    CHECKS.iter().flat_map(|check| check(facts)).collect()
+/// Results of all checks of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Name of the node.
+    pub node_name: String,
+    /// Results, the worst first.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Number of Services that the node should serve; `None` if it is unknown.
+    pub services: Option<usize>,
 }
 
-/// Returns the worst severity.
+/// Runs every check.
 #[must_use]
-pub fn worst(diagnoses: &[Diagnosis]) -> Severity {
-    let severities = diagnoses.iter().map(|diagnosis| diagnosis.severity);
-    severities.max().unwrap_or(Severity::Ok)
+pub fn examine(facts: &NodeFacts) -> Report {
+    let mut diagnoses: Vec<Diagnosis> = CHECKS.iter().flat_map(|check| check(facts)).collect();
+    diagnoses.sort_by_key(|diagnosis| Reverse(diagnosis.severity));
+    Report {
+        node_name: facts.config.node_name.to_string(),
+        diagnoses,
+        services: facts.compared().map(|compared| compared.services().len()),
+    }
+}
+
+impl Report {
+    /// Returns the worst severity.
+    #[must_use]
+    pub fn worst(&self) -> Severity {
+        let severities = self.diagnoses.iter().map(|diagnosis| diagnosis.severity);
+        severities.max().unwrap_or(Severity::Ok)
+    }
+
+    /// Returns the number of results of this severity.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        let of_severity = |diagnosis: &&Diagnosis| diagnosis.severity == severity;
+        self.diagnoses.iter().filter(of_severity).count()
+    }
+
+    /// Returns the Services that are not served as they should be.
+    #[must_use]
+    pub fn affected(&self) -> BTreeSet<&ObjectName> {
+        let bad = (self.diagnoses.iter()).filter(|diagnosis| diagnosis.severity != Severity::Ok);
+        bad.flat_map(|diagnosis| &diagnosis.services).collect()
+    }
+
+    /// Returns the verdict on the node in one sentence.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        let counts = [
+            (self.count(Severity::Problem), "problem"),
+            (self.count(Severity::Warning), "warning"),
+        ];
+        let counts = counts.iter().filter(|(number, _)| *number > 0);
+        let counts: Vec<String> = counts.map(|(number, word)| count(*number, word)).collect();
+        let affected = self.affected().len();
+        let served = match (self.services, affected) {
+            (None, _) => "the desired tables are unknown, so no Service was compared".to_owned(),
+            (Some(total), 0) => match total {
+                0 => "no Service has to be served".to_owned(),
+                1 => "the Service is served as it should be".to_owned(),
+                _ => format!(
+                    "all {} Services are served as they should be",
+                    grouped(total)
+                ),
+            },
+            (Some(total), _) => {
+                let total = total.max(affected);
+                let are = match affected {
+                    1 => "is not served as it should be",
+                    _ => "are not served as they should be",
+                };
+                let all = if total == 1 { "Service" } else { "Services" };
+                format!("{} of {} {all} {are}", grouped(affected), grouped(total))
+            }
+        };
+        match counts.is_empty() {
+            true => format!("healthy: {served}"),
+            false => format!("{}: {served}", counts.join(", ")),
+        }
+    }
+}
+
+/// Returns `number` with a comma between each three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Returns `1 thing` or `2 things`.

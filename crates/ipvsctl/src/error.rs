@@ -12,6 +12,7 @@ use sources::node_state::NodeStateError;
 use sources::{ConfigErrors, SourceProblem};
 
 use crate::commands::apply::Refusal;
+use crate::input::running::RunningError;
 use crate::input::surroundings::PacketError;
 use crate::schema::SchemaError;
 use crate::style;
@@ -75,6 +76,11 @@ pub enum Error {
         /// Names of Services like it.
         near: Vec<ObjectName>,
     },
+    /// The input of the running kube-ipvsd cannot be read.
+    #[error(
+        "failed to read the input of the running kube-ipvsd; give -f PATH or --kubeconfig FILE"
+    )]
+    Running(#[source] RunningError),
     /// The kernel could not be opened.
     #[error(transparent)]
     Open(OpenError),

@@ -5,10 +5,12 @@
 pub mod cluster;
 pub mod counters;
 pub mod daemon;
+pub mod desired;
 pub mod facts;
 pub mod live;
 pub mod node;
 pub mod owners;
+pub mod running;
 pub mod surroundings;
 pub mod view;
 

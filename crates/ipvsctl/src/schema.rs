@@ -46,7 +46,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::change::{DaemonChange, DaemonChanges, TableChange, effect_name};
-pub use self::checkup::{Check, Checkup, CheckupSummary};
+pub use self::checkup::{Check, Checkup, CheckupServices, CheckupSummary};
 pub use self::connections::{
     Connection, ConnectionList, ConnectionSummary, Endpoint, RealServerConnections, protocol_name,
 };

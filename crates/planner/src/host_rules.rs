@@ -21,26 +21,53 @@ const STEPS: usize = 200_000;
 /// Maximum number of findings about one family.
 const FINDINGS: usize = 8;
 
+/// A rule or policy of another program that harms Services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HarmfulRule {
+    /// Finding about the rule, with the first virtual server that it affects.
+    pub finding: Finding,
+    /// Virtual servers that it affects, in order. A limit on the evaluated rules may leave out the
+    /// last ones.
+    pub servers: Vec<VirtualServerKey>,
+}
+
 /// Returns findings about rules of other programs in `live`: rules of INPUT that drop packets to
 /// Services, and rules that disable connection tracking for them. Each rule or policy has one
 /// finding, with the first virtual server that it affects.
 #[must_use]
 pub fn harmful_rules(live: &Snapshot, config: &NodeConfig) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for family in live.host_rules.keys() {
-        let harms = harms(live, *family).into_iter().take(FINDINGS);
-        findings.extend(harms.map(|((hook, by), (packet, harm))| {
-            let by = format!("{by} of {}", text(*family));
-            finding(hook, &by, packet, &harm, config)
-        }));
-    }
-    findings
+    let rules = harmful_rules_with_servers(live, config).into_iter();
+    rules.map(|rule| rule.finding).collect()
 }
 
-/// Returns the harm in one family: for each rule or policy the first packet, preferring packets
-/// that no other rule accepts.
-fn harms(live: &Snapshot, family: AddressFamily) -> BTreeMap<(Hook, String), (HostPacket, Harm)> {
-    let mut found: BTreeMap<(Hook, String), (HostPacket, Harm)> = BTreeMap::new();
+/// Does the same as [`harmful_rules`], and returns also the virtual servers that each rule affects.
+#[must_use]
+pub fn harmful_rules_with_servers(live: &Snapshot, config: &NodeConfig) -> Vec<HarmfulRule> {
+    let mut rules = Vec::new();
+    for family in live.host_rules.keys() {
+        let harms = harms(live, *family).into_iter().take(FINDINGS);
+        rules.extend(harms.map(|((hook, by), harmed)| {
+            let by = format!("{by} of {}", text(*family));
+            HarmfulRule {
+                finding: finding(hook, &by, harmed.first, &harmed.harm, config),
+                servers: harmed.servers,
+            }
+        }));
+    }
+    rules
+}
+
+/// Packets that one rule or policy harms.
+struct Harmed {
+    first: HostPacket,
+    harm: Harm,
+    servers: Vec<VirtualServerKey>,
+}
+
+/// Returns the harm in one family by rule or policy. Packets that another rule accepts are left out
+/// if there are packets that none accepts.
+fn harms(live: &Snapshot, family: AddressFamily) -> BTreeMap<(Hook, String), Harmed> {
+    let mut found: BTreeMap<(Hook, String), Harmed> = BTreeMap::new();
     let Some(rules) = live.host_rules.get(&family) else {
         return found;
     };
@@ -55,10 +82,18 @@ fn harms(live: &Snapshot, family: AddressFamily) -> BTreeMap<(Hook, String), (Ho
             let Some(harm) = harm else {
                 continue;
             };
+            let new = |harm| Harmed {
+                first: packet,
+                harm,
+                servers: Vec::new(),
+            };
             let known = found.entry((hook, harm.by.clone()));
-            let first = known.or_insert_with(|| (packet, harm.clone()));
-            if first.1.unless.is_some() && harm.unless.is_none() {
-                *first = (packet, harm);
+            let harmed = known.or_insert_with(|| new(harm.clone()));
+            if harmed.harm.unless.is_some() && harm.unless.is_none() {
+                *harmed = new(harm.clone());
+            }
+            if harmed.harm.unless.is_some() == harm.unless.is_some() {
+                harmed.servers.push(key_of(packet));
             }
         }
         if steps == 0 {
@@ -109,17 +144,22 @@ fn packets(live: &Snapshot, family: AddressFamily) -> impl Iterator<Item = HostP
     packets.filter(is_served)
 }
 
-fn finding(hook: Hook, by: &str, packet: HostPacket, harm: &Harm, config: &NodeConfig) -> Finding {
+/// Returns the virtual server that `packet` goes to.
+fn key_of(packet: HostPacket) -> VirtualServerKey {
     let HostPacket {
         address,
         port,
         protocol,
     } = packet;
-    let key = VirtualServerKey::Address {
+    VirtualServerKey::Address {
         address,
         port,
         protocol,
-    };
+    }
+}
+
+fn finding(hook: Hook, by: &str, packet: HostPacket, harm: &Harm, config: &NodeConfig) -> Finding {
+    let key = key_of(packet);
     let (code, field, problem, consequence) = match (hook, &harm.unless) {
         (Hook::Input | Hook::Forward | Hook::Output, None) => (
             Code::InputDrops,

@@ -32,6 +32,6 @@ pub use explain::{
     EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServedSite,
     ServiceExplanation, SiteExplanation, SiteOutcome,
 };
-pub use host_rules::harmful_rules;
+pub use host_rules::{HarmfulRule, harmful_rules, harmful_rules_with_servers};
 pub use owners::{Claims, EntryOwner, EntryOwners};
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

@@ -34,7 +34,7 @@ use kube::Client;
 use model::{ClusterEvent, ObjectKind};
 use serde::Deserialize;
 
-pub use self::connect::{ConfigOrigin, ConnectError, Connection, connect};
+pub use self::connect::{ConfigOrigin, ConnectError, Connection, connect, connect_in};
 pub use self::permissions::{PERMISSIONS, Permission};
 pub use self::requests::{LATENCY_BUCKETS, Latencies, RequestCounts, RequestStats};
 pub use self::server::ServerHost;

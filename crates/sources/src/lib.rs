@@ -14,10 +14,12 @@
 //! | [`virtual_server`] | our own kind of object |
 //! | [`config`], [`node_state`] | kube-proxy's configuration and ours; a node described in a file |
 //! | [`proxy`] | detection of another service proxy on the node |
+//! | [`environment`] | variables and files of this process or another one |
 
 pub mod backlog;
 pub mod config;
 pub mod convert;
+pub mod environment;
 pub mod event;
 pub mod files;
 pub mod filter;
@@ -35,6 +37,7 @@ mod yaml;
 
 pub use backlog::Backlog;
 pub use config::{ConfigErrors, ConfigFlags, NodeOverrides};
+pub use environment::Environment;
 pub use event::{ProblemKind, SourceEvent, SourceProblem};
 pub use files::{FileError, FileObjects};
 pub use list_guard::Confirmation;

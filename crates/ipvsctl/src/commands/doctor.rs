@@ -1,10 +1,10 @@
 //! `ipvsctl doctor`.
 
-use crate::cli::Doctor;
+use crate::cli::{Doctor, Format};
 use crate::doctor::{self, Severity};
 use crate::error::{Error, Status};
 use crate::input::facts;
-use crate::input::node::{self, Fallback};
+use crate::output::doctor::Detail;
 use crate::output::{self, show};
 use crate::schema::Checkup;
 
@@ -14,15 +14,16 @@ use crate::schema::Checkup;
 ///
 /// The node cannot be checked, or the output cannot be written.
 pub fn run(args: &Doctor) -> Result<Status, Error> {
-    let node = node::read(&args.node, Fallback::Host)?;
-    let name = node.config.node.node_name.clone();
-    let diagnoses = doctor::examine(&facts::observe(node, args.metrics_address)?);
+    let facts = facts::observe(&args.source, &args.node, args.metrics_address)?;
+    let report = doctor::examine(&facts);
+    let is_verbose = args.output == Format::Wide || tracing::enabled!(tracing::Level::INFO);
+    let detail = if is_verbose { Detail::All } else { Detail::Bad };
     show(
         args.output,
-        || Checkup::new(&name, &diagnoses),
-        || output::doctor::text(&name, &diagnoses),
+        || Checkup::from(&report),
+        || output::doctor::text(&report, detail),
     )?;
-    Ok(match doctor::worst(&diagnoses) {
+    Ok(match report.worst() {
         Severity::Ok => Status::Done,
         Severity::Warning | Severity::Problem => Status::Found,
     })

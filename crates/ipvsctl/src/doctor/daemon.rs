@@ -5,10 +5,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use model::ObjectName;
 use sources::proxy::Running;
 
 use super::facts::{DaemonFacts, HealthFacts, NodeFacts};
-use super::{Diagnosis, Severity, count, some};
+use super::{Diagnosis, Severity, count, process, some};
 use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 
 /// Findings that other checks report.
@@ -29,7 +30,7 @@ const SECOND_PROXY: &str = "KIV0410";
 /// Checks that exactly one kube-ipvsd answers, and no other proxy.
 pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "proxies";
-    let why = "two proxies that write the same tables undo each other's changes";
+    let why = "Services change back and forth: two proxies that write the same tables undo each other's changes";
     let of_kube_proxy = |running: &Running| matches!(running, Running::KubeProxy(_));
     let others = (facts.proxies.iter()).filter(|(_, running)| of_kube_proxy(running));
     let mut found: Vec<Diagnosis> = others
@@ -54,12 +55,14 @@ pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
     match (&ours[..], facts.daemon.metrics) {
         // The other proxy is reported above.
         ([], Some(_)) if !found.is_empty() => {}
+        // The check `process` reports it.
+        ([], Some(_)) if process::hangs(facts) => {}
         ([], Some(address)) => found.push(Diagnosis::problem(
             check,
             format!("kube-ipvsd does not answer at {address}"),
-            "changes of the cluster do not reach this node",
-            "start kube-ipvsd; if it runs, give its configuration with --config, so that ipvsctl asks at its \
-             metrics address",
+            "Services stay as they are: changes of the cluster do not reach this node, and nothing repairs its tables",
+            "start kube-ipvsd: kubectl -n kube-system get pods -l app.kubernetes.io/name=kube-ipvs -o wide, or systemctl \
+             start kube-ipvsd; if it runs, name its metrics address by --metrics-address",
         )),
         ([], None) => {}
         ([address], _) => found.push(Diagnosis::ok(check, format!("kube-ipvsd answers at {address}"))),
@@ -113,8 +116,9 @@ fn healthz(health: &HealthFacts) -> Diagnosis {
         (Err(_), Err(why)) => Diagnosis::problem(
             check,
             format!("at {address} {why}"),
-            "kube-ipvsd has not applied changes of the cluster for too long, or no process listens there",
-            "see /statusz and the log of kube-ipvsd",
+            "changes of the cluster do not reach this node: kube-ipvsd has not applied them for too long, or no process \
+             listens there",
+            "see /statusz and the log of kube-ipvsd; if it is hung, restart it, which cuts no connection",
         ),
     }
 }
@@ -125,7 +129,7 @@ fn last_sync(status: Option<&crate::schema::DaemonStatus>) -> Diagnosis {
         return Diagnosis::warning(
             check,
             "/statusz of kube-ipvsd cannot be read",
-            "the state that kube-ipvsd reports is not checked",
+            "unknown: the state that kube-ipvsd reports is not checked",
             "use an ipvsctl of the same version as kube-ipvsd",
         );
     };
@@ -133,7 +137,7 @@ fn last_sync(status: Option<&crate::schema::DaemonStatus>) -> Diagnosis {
         None => Diagnosis::warning(
             check,
             format!("kube-ipvsd {} has not completed a sync yet", status.version),
-            "until then the tables stay as kube-ipvsd found them",
+            "Services stay as kube-ipvsd found them",
             "wait; if it lasts, see the log of kube-ipvsd: the API server has not delivered every list",
         ),
         Some(sync) if sync.failed > 0 => {
@@ -148,7 +152,7 @@ fn last_sync(status: Option<&crate::schema::DaemonStatus>) -> Diagnosis {
                     count(sync.failed, "change"),
                     sync.time
                 ),
-                "some entries are missing or wrong in the kernel; kube-ipvsd retries",
+                "the Services of these entries are not served, or not as they should be; kube-ipvsd retries",
                 "see /statusz and the log of kube-ipvsd for all failures",
             )
         }
@@ -183,7 +187,7 @@ pub(super) fn failing(facts: &NodeFacts) -> Vec<Diagnosis> {
         Diagnosis::problem(
             check,
             format!("{task}: {failures} since {since}"),
-            "the tables of this reading are not compared with the cluster",
+            "differences in this part of the tables are not repaired",
             "see the log of kube-ipvsd; it retries",
         )
     });
@@ -192,19 +196,26 @@ pub(super) fn failing(facts: &NodeFacts) -> Vec<Diagnosis> {
         let since = entries.iter().map(|entry| &*entry.since).min();
         let names: Vec<String> = entries.iter().map(|entry| named(entry)).collect();
         let since = since.unwrap_or_default();
+        let number = match entries.len() {
+            1 => "1 failing entry".to_owned(),
+            many => format!("{many} failing entries"),
+        };
         Diagnosis::problem(
             check,
-            format!("{}: {reason}, since {since}", some(&names)),
-            "these entries are missing or wrong in the kernel; kube-ipvsd retries with a back-off of at most syncPeriod",
+            format!("{number} since {since}: {reason}"),
+            "the Services of these entries are not served, or not as they should be; kube-ipvsd retries with a back-off of \
+             at most syncPeriod",
             advice,
         )
+        .about(entries.iter().filter_map(|entry| service(entry)).collect())
+        .with(names)
     }));
     let hidden = (status.counts.failing_entries).saturating_sub(status.failing_entries.len());
     if hidden > 0 {
         found.push(Diagnosis::problem(
             check,
             format!("{hidden} more failing entries, which /statusz does not list"),
-            "these entries are missing or wrong in the kernel",
+            "the Services of these entries are not served, or not as they should be",
             "fix the failures above first",
         ));
     }
@@ -222,6 +233,13 @@ fn named(FailingEntry { entry, service, .. }: &FailingEntry) -> String {
         Some(service) => format!("{entry} ({service})"),
         None => entry.clone(),
     }
+}
+
+/// Returns the Service of an entry, whose port the status names too.
+fn service(entry: &FailingEntry) -> Option<ObjectName> {
+    let (namespace, rest) = entry.service.as_deref()?.split_once('/')?;
+    let name = rest.split(':').next()?;
+    Some(ObjectName::new(namespace, name))
 }
 
 /// Checks the sources from which kube-ipvsd reads objects.
@@ -277,7 +295,7 @@ pub(super) fn sources(facts: &NodeFacts) -> Vec<Diagnosis> {
 pub(super) fn findings(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "findings";
     let Some(status) = facts.daemon.status.as_ref().filter(|_| facts.is_kept()) else {
-        return Vec::new();
+        return own_findings(facts);
     };
     let mut odd: Vec<&DaemonFinding> = (status.findings.iter())
         .filter(|finding| !OWN.contains(&&*finding.code) && severity(finding) > Severity::Ok)
@@ -290,15 +308,49 @@ pub(super) fn findings(facts: &NodeFacts) -> Vec<Diagnosis> {
         )];
     };
     let texts: Vec<String> = odd.iter().map(|finding| finding.text.clone()).collect();
-    vec![Diagnosis {
+    vec![listed(worst, texts)]
+}
+
+/// Reports findings about objects, the worst first, as one result.
+fn listed(worst: Severity, texts: Vec<String>) -> Diagnosis {
+    let diagnosis = Diagnosis::warning(
+        "findings",
+        format!(
+            "{} about objects of the cluster",
+            count(texts.len(), "finding")
+        ),
+        "a part of these Services is not served, or not as its author means",
+        "list them by ipvsctl analyze; ipvsctl analyze --explain CODE gives advice",
+    );
+    Diagnosis {
         severity: worst,
-        ..Diagnosis::warning(
-            check,
-            some(&texts),
-            "a part of a Service is not served, or not as its author means",
-            "list them with ipvsctl analyze; ipvsctl analyze --explain CODE gives advice",
-        )
-    }]
+        ..diagnosis
+    }
+    .with(texts)
+}
+
+/// Returns the findings that the objects of the command line cause, for a node without kube-ipvsd.
+fn own_findings(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "findings";
+    let Some(compared) = facts.compared() else {
+        return Vec::new();
+    };
+    let all = compared
+        .findings
+        .iter()
+        .chain(compared.plan.findings.values());
+    let mut odd: Vec<&model::Finding> = all
+        .filter(|finding| Severity::from(finding.code.level()) > Severity::Ok)
+        .filter(|finding| !OWN.contains(&finding.code.as_str()))
+        .collect();
+    odd.sort_by_key(|finding| (std::cmp::Reverse(finding.code.level()), *finding));
+    match odd.first() {
+        None => vec![Diagnosis::ok(check, "no warnings or errors about objects")],
+        Some(worst) => {
+            let texts = odd.iter().map(ToString::to_string).collect();
+            vec![listed(worst.code.level().into(), texts)]
+        }
+    }
 }
 
 fn severity(finding: &DaemonFinding) -> Severity {

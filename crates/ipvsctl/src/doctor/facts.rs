@@ -1,13 +1,18 @@
 //! Facts about a node, input of the checks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use ipvs::AddressFamily;
+use ipvs::{AddressFamily, VirtualServerKey};
 use kernel::linux::{Presence, Variant};
-use model::{Leftovers, Name, NodeConfig, Snapshot};
+use model::{
+    Desired, Finding, Leftovers, Name, NodeConfig, ObjectName, Plan, Snapshot, VirtualServerEntry,
+};
+use planner::Ownership;
 use sources::proxy::Running;
 
+use crate::input::running::ProcessFacts;
 use crate::schema::{DaemonDrain, DaemonStatus};
 
 /// Settings that are read in addition to those that kube-ipvsd sets.
@@ -36,6 +41,10 @@ pub struct NodeFacts {
     pub live: Option<Snapshot>,
     /// Kind of the device `kube-ipvs0` if it is not a dummy device.
     pub foreign_device: Option<String>,
+    /// Desired tables and their difference from the live ones, or the reason why they are unknown.
+    pub desired: Result<Compared, String>,
+    /// Addresses of `kube-ipvs0` at which the node does not accept packets.
+    pub unreachable: BTreeSet<IpAddr>,
     /// Values of those [`SETTINGS`] that the kernel has.
     pub settings: BTreeMap<&'static str, String>,
     /// Modules that are needed.
@@ -46,8 +55,65 @@ pub struct NodeFacts {
     pub filter: FilterFacts,
     /// Service proxies that answer, each once.
     pub proxies: Vec<(SocketAddr, Running)>,
+    /// Processes of kube-ipvsd. Empty if processes of the host are not visible.
+    pub daemons: Vec<ProcessFacts>,
+    /// Processes of kube-proxy.
+    pub kube_proxies: Vec<ProcessFacts>,
     /// Answers of kube-ipvsd.
     pub daemon: DaemonFacts,
+}
+
+/// Desired tables of a node, compared with the live ones.
+#[derive(Clone, Debug, Default)]
+pub struct Compared {
+    /// Desired tables.
+    pub desired: Desired,
+    /// Changes that turn the live tables into the desired ones.
+    pub plan: Plan,
+    /// Findings about the objects.
+    pub findings: Vec<Finding>,
+}
+
+impl Compared {
+    /// Compares `desired` with `live`. `findings` are those about the objects.
+    #[must_use]
+    pub fn new(
+        desired: Desired,
+        live: &Snapshot,
+        config: &NodeConfig,
+        findings: Vec<Finding>,
+    ) -> Self {
+        let own = Ownership {
+            recorded: recognized(&desired, live),
+            ..Ownership::new(config)
+        };
+        Self {
+            plan: planner::diff(&desired, live, &own),
+            desired,
+            findings,
+        }
+    }
+
+    /// Returns the Services that the node should serve.
+    #[must_use]
+    pub fn services(&self) -> BTreeSet<&ObjectName> {
+        let owners = self.desired.owners.virtual_servers.values();
+        owners.map(|owner| &owner.service).collect()
+    }
+}
+
+/// Returns the desired virtual servers that exist with one of their real servers. They are ours even
+/// if the address or the set entry that marks them as ours was deleted.
+fn recognized(desired: &Desired, live: &Snapshot) -> BTreeSet<VirtualServerKey> {
+    let wanted = desired.tables.virtual_servers.iter();
+    let is_there = |(key, wanted): &(&VirtualServerKey, &Arc<VirtualServerEntry>)| {
+        let live = live.tables.virtual_servers.get(key);
+        live.is_some_and(|live| {
+            let mut reals = live.real_servers.keys();
+            reals.any(|real| wanted.real_servers.contains_key(real))
+        })
+    };
+    wanted.filter(is_there).map(|(key, _)| *key).collect()
 }
 
 /// Facts about the packet filter.
@@ -91,6 +157,21 @@ impl NodeFacts {
     /// Returns true if kube-ipvsd answers.
     pub(super) fn is_kept(&self) -> bool {
         (self.proxies.iter()).any(|(_, running)| *running == Running::KubeIpvs)
+    }
+
+    /// Returns the compared tables, if they are known.
+    pub(super) fn compared(&self) -> Option<&Compared> {
+        self.desired.as_ref().ok()
+    }
+
+    /// Returns the Services of these virtual servers, as far as they are known.
+    pub(super) fn owners(&self, servers: &[VirtualServerKey]) -> BTreeSet<ObjectName> {
+        let Some(compared) = self.compared() else {
+            return BTreeSet::new();
+        };
+        let owners = &compared.desired.owners.virtual_servers;
+        let owners = servers.iter().filter_map(|server| owners.get(server));
+        owners.map(|owner| owner.service.clone()).collect()
     }
 
     /// Returns the setting `name` as a number.

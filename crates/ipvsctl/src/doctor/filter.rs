@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use kernel::linux::Variant;
 use model::{Code, Level};
+use planner::HarmfulRule;
 
 use super::facts::{FilterFacts, NodeFacts};
 use super::{Advice, Diagnosis, Severity};
@@ -20,7 +21,7 @@ pub(super) fn readable(facts: &NodeFacts) -> Vec<Diagnosis> {
         (Some(why), _) => Diagnosis::problem(
             check,
             why.clone(),
-            "kube-ipvsd cannot masquerade, restrict or refuse connections without its rules",
+            "unknown: the rules are not compared; kube-ipvsd cannot masquerade, restrict or refuse connections without them",
             "install iptables in the variant that the node uses (nft or legacy), and the kernel modules for it",
         ),
         (None, Some((_, reason))) => Diagnosis::ok(check, reason.clone()),
@@ -44,10 +45,10 @@ pub(super) fn variants(facts: &NodeFacts) -> Vec<Diagnosis> {
         Some(other) => Diagnosis::problem(
             check,
             format!("{used} is in use, but {other} contains chains of a proxy too"),
-            "packets pass both: old rules masquerade, accept and drop in addition to the new ones",
+            "packets pass both: old rules masquerade, accept and drop connections in addition to the new ones",
             &format!(
-                "delete the chains KUBE-* of {other} with its own programs, or reboot the node; \
-                 iptablesBackend selects the variant"
+                "set iptablesBackend if {other} is the variant of this node; else the chains of {other} are old: drain and \
+                 reboot the node, which removes them"
             ),
         ),
     };
@@ -66,8 +67,10 @@ pub(super) fn leftovers(facts: &NodeFacts) -> Vec<Diagnosis> {
             severity: Severity::from(finding.code.level()),
             code: Some(Code::OtherModesLeftovers),
             found: finding.problem,
+            details: Vec::new(),
+            services: BTreeSet::new(),
             advice: Some(Advice {
-                why: finding.consequence,
+                users_see: finding.consequence,
                 action:
                     "stop kube-proxy on this node, then start kube-ipvsd with --remove-leftovers"
                         .to_owned(),
@@ -88,14 +91,14 @@ pub(super) fn harmful(facts: &NodeFacts) -> Vec<Diagnosis> {
     else {
         return Vec::new();
     };
-    let findings = planner::harmful_rules(live, &facts.config);
-    if findings.is_empty() {
+    let rules = planner::harmful_rules_with_servers(live, &facts.config);
+    if rules.is_empty() {
         let found = "no rule of another program drops packets to Services";
         return vec![Diagnosis::ok(check, found)];
     }
-    let diagnoses = findings.into_iter().map(|finding| {
+    let diagnoses = rules.into_iter().map(|HarmfulRule { finding, servers }| {
         let consequence = finding.consequence;
-        let (why, action) = consequence.split_once("; ").unwrap_or((&consequence, ""));
+        let (users_see, action) = consequence.split_once("; ").unwrap_or((&consequence, ""));
         let severity = match finding.code.level() {
             Level::Info => Severity::Ok,
             Level::Warning | Level::Error => Severity::Problem,
@@ -105,8 +108,10 @@ pub(super) fn harmful(facts: &NodeFacts) -> Vec<Diagnosis> {
             severity,
             code: Some(finding.code),
             found: finding.problem,
+            details: Vec::new(),
+            services: facts.owners(&servers),
             advice: (severity != Severity::Ok).then(|| Advice {
-                why: why.to_owned(),
+                users_see: users_see.to_owned(),
                 action: action.to_owned(),
             }),
         }

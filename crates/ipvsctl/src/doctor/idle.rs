@@ -66,7 +66,7 @@ fn check(
         return vec![diagnosis];
     };
     let advice = Advice {
-        why: finding.consequence,
+        users_see: finding.consequence,
         action: mend(&times),
     };
     vec![Diagnosis {

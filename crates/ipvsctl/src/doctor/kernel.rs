@@ -7,7 +7,8 @@ use kernel::linux::Presence;
 use model::config::DetectLocal;
 use planner::UnmetSetting;
 
-use super::facts::{BRIDGE_V4, BRIDGE_V6, NodeFacts, TRACKED, TRACKED_MAX};
+use super::facts::{BRIDGE_V4, BRIDGE_V6, Compared, NodeFacts, TRACKED, TRACKED_MAX};
+use super::process::{Scope, repair};
 use super::{Diagnosis, count, some};
 
 /// Fill levels in percent at which the connection tracker is a warning and a problem.
@@ -27,7 +28,7 @@ pub(super) fn ipvs(facts: &NodeFacts) -> Vec<Diagnosis> {
         None => Diagnosis::problem(
             check,
             "the kernel has no IPVS, or the module ip_vs is not loaded",
-            "without IPVS no Service is served",
+            "no Service is served",
             &format!(
                 "run modprobe ip_vs; if the module does not exist, install the distribution's package of kernel \
                  modules for {}, or a kernel built with CONFIG_IP_VS",
@@ -50,7 +51,8 @@ pub(super) fn modules(facts: &NodeFacts) -> Vec<Diagnosis> {
         return vec![Diagnosis::problem(
             check,
             format!("this kernel lacks the modules {}", some(&missing)),
-            "virtual servers with that scheduler, sets of that type, or rules that use them cannot be created",
+            "Services that need them are not served: virtual servers with that scheduler, sets of that type, or rules that use \
+             them cannot be created",
             "install the distribution's package with all modules of this kernel; for ip_vs_…, or choose another \
              ipvs.scheduler",
         )];
@@ -96,30 +98,37 @@ pub(super) fn settings(facts: &NodeFacts) -> Vec<Diagnosis> {
         let found = "kernel settings are as kube-ipvsd needs them";
         return vec![Diagnosis::ok("settings", found)];
     }
-    unmet.iter().map(setting).collect()
+    unmet.iter().map(|unmet| setting(facts, unmet)).collect()
 }
 
-fn setting(unmet: &UnmetSetting) -> Diagnosis {
+fn setting(facts: &NodeFacts, unmet: &UnmetSetting) -> Diagnosis {
     let UnmetSetting { name, live, wanted } = unmet;
     let live = live.as_deref().unwrap_or("missing");
     let found = format!("{name} is {live}, should be {wanted}");
-    let action = "kube-ipvsd sets it at its start and at each audit; if /proc/sys is read-only for it, \
-                  run it once with --init-only and full privileges, or set it with sysctl";
-    let (is_vital, why) = meaning(name, wanted);
-    if is_vital {
-        Diagnosis::problem("settings", found, why, action)
-    } else {
-        Diagnosis::warning("settings", found, why, action)
+    let action = format!(
+        "{}; if /proc/sys is read-only for kube-ipvsd, run it once with --init-only and full privileges, or set it: sysctl \
+         -w {name}={wanted}",
+        repair(facts, Scope::Audit)
+    );
+    let (is_vital, users_see) = meaning(name, wanted);
+    if !is_vital {
+        return Diagnosis::warning("settings", found, users_see, &action);
     }
+    let services = facts.compared().map(Compared::services).unwrap_or_default();
+    Diagnosis::problem("settings", found, users_see, &action)
+        .about(services.into_iter().cloned().collect())
 }
 
-/// Returns true if Services cannot work without the setting, and the reason why it matters.
+/// Returns true if Services cannot work without the setting, and the effect on their users.
 fn meaning(name: &str, wanted: &str) -> (bool, &'static str) {
     match (name, wanted) {
-        ("net.ipv4.ip_forward", _) => (true, "without it the node forwards no packets to pods"),
+        ("net.ipv4.ip_forward", _) => (
+            true,
+            "connections of pods and from outside to Services get no answer: the node forwards no packets",
+        ),
         ("net.ipv4.vs.conntrack", _) => (
             true,
-            "without it connections through IPVS are not tracked, and nothing is masqueraded",
+            "connections that need masquerading get no answer: connections through IPVS are not tracked",
         ),
         ("net.ipv4.vs.conn_reuse_mode", "0") => (
             false,
@@ -194,7 +203,7 @@ pub(super) fn tracked(facts: &NodeFacts) -> Vec<Diagnosis> {
     }
     let percent = tracked.saturating_mul(100) / max;
     let found = format!("{tracked} of at most {max} tracked connections, {percent} %");
-    let why = "if the connection tracker is full, packets of new connections are dropped";
+    let why = "new connections get no answer once the connection tracker is full";
     let action = "raise conntrack.maxPerCore or conntrack.min; conntrack -L lists the connections";
     let diagnosis = match percent {
         percent if percent >= FULL[1] => Diagnosis::problem(check, found, why, action),

@@ -3,13 +3,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipset::{Header, Set};
-use ipvs::VirtualServerKey;
-use model::{DEVICE, NodeConfig};
+use ipvs::{RealServerKey, VirtualServerKey};
+use model::{DEVICE, NodeConfig, ObjectName};
 
 use super::facts::NodeFacts;
+use super::process::{Scope, repair};
 use super::{Diagnosis, count, some};
 use crate::schema::{self, Drain};
 
@@ -21,40 +23,135 @@ pub(super) fn device(facts: &NodeFacts) -> Vec<Diagnosis> {
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();
     };
-    let why = "Services are served at the addresses of this device; without it they are not served";
+    let users_see = "connections of pods and from outside to Services get no answer: this node does not accept packets \
+                     to their addresses";
     let diagnosis = match &facts.foreign_device {
         Some(kind) => Diagnosis::problem(
             check,
             format!("{DEVICE} is a device of kind {kind}, not a dummy device"),
-            why,
-            &format!("rename or delete it (ip link delete {DEVICE}); kube-ipvsd creates its own"),
+            users_see,
+            &format!(
+                "find the program that created it, and give its device another name: kube-ipvsd then creates its own \
+                 {DEVICE} within {} s",
+                facts.config.sync_period.as_secs()
+            ),
         ),
         None if !live.device => Diagnosis::problem(
             check,
             format!("device {DEVICE} does not exist"),
-            why,
-            "start kube-ipvsd, which creates it (module dummy)",
+            users_see,
+            &repair(facts, Scope::Audit),
         ),
         None => {
-            let addresses = match live.tables.addresses.len() {
-                1 => "1 address".to_owned(),
-                number => format!("{number} addresses"),
-            };
-            Diagnosis::ok(
-                check,
-                format!("{DEVICE} is a dummy device with {addresses}"),
-            )
+            let addresses = count_addresses(live.tables.addresses.len());
+            let found = format!("{DEVICE} is a dummy device with {addresses}");
+            return vec![Diagnosis::ok(check, found)];
         }
     };
-    vec![diagnosis]
+    vec![diagnosis.about(at_addresses(facts, |_| true))]
 }
 
-/// Checks that each address has a virtual server, and each virtual server of ours its address.
+/// Returns the Services with an address on the dummy device for which `is_meant` returns true.
+fn at_addresses(facts: &NodeFacts, is_meant: impl Fn(IpAddr) -> bool) -> BTreeSet<ObjectName> {
+    let Some(compared) = facts.compared() else {
+        return BTreeSet::new();
+    };
+    let desired = &compared.desired;
+    let owners = desired.owners.virtual_servers.iter();
+    let meant = owners.filter(|(key, _)| {
+        let at = address(key).filter(|at| desired.tables.addresses.contains(at));
+        at.is_some_and(&is_meant)
+    });
+    meant.map(|(_, owner)| owner.service.clone()).collect()
+}
+
+/// Checks that the node accepts packets to the addresses of the device. The kernel adds a local route
+/// with each address, and keeps it while the device is down (`fib_sync_down_dev`,
+/// `net/ipv4/fib_semantics.c`, Linux 6.1). Another program may delete it.
+pub(super) fn local(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "local-addresses";
+    let lost = &facts.unreachable;
+    let Some(live) = facts.live.as_ref().filter(|live| live.device) else {
+        return Vec::new();
+    };
+    if lost.is_empty() {
+        let addresses = count_addresses(live.tables.addresses.len());
+        return vec![Diagnosis::ok(
+            check,
+            format!("this node accepts packets to {addresses} of {DEVICE}"),
+        )];
+    }
+    let problem = Diagnosis::problem(
+        check,
+        format!(
+            "{} of {DEVICE} without a local route",
+            count_addresses(lost.len())
+        ),
+        "connections of pods and from outside to these addresses get no answer; those of the node itself work",
+        &format!(
+            "add the routes again: ip route add local ADDRESS dev {DEVICE} table local; find the program that deleted \
+             them, such as one that flushes the table local"
+        ),
+    );
+    let lines = lost.iter().map(ToString::to_string).collect();
+    vec![
+        problem
+            .with(lines)
+            .about(at_addresses(facts, |at| lost.contains(&at))),
+    ]
+}
+
+/// Reports Service addresses that another device of the node has.
+pub(super) fn elsewhere(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "addresses-elsewhere";
+    let (Some(live), Some(compared)) = (&facts.live, facts.compared()) else {
+        return Vec::new();
+    };
+    let wanted = &compared.desired.tables.addresses;
+    let others = live.node.interfaces.iter().flat_map(|interface| {
+        let addresses = interface.addresses.iter();
+        addresses.map(|address| (address.ip(), &interface.name))
+    });
+    let found: Vec<(IpAddr, String)> = others
+        .filter(|(address, _)| wanted.contains(address))
+        .map(|(address, name)| (address, format!("{address} is on {name}")))
+        .collect();
+    if found.is_empty() {
+        return vec![Diagnosis::ok(
+            check,
+            "no other device has an address of a Service",
+        )];
+    }
+    let warning = Diagnosis::warning(
+        check,
+        format!(
+            "{} of Services on other devices than {DEVICE}",
+            count_addresses(found.len())
+        ),
+        "other hosts of that network may send packets for this address to this node, and the address does not move or \
+         end with its Service",
+        "find the program that added it (keepalived, a local DNS cache, an operator), and let it use an address that no \
+         Service has",
+    );
+    let addresses: BTreeSet<IpAddr> = found.iter().map(|(address, _)| *address).collect();
+    let lines = found.into_iter().map(|(_, line)| line).collect();
+    vec![
+        warning
+            .with(lines)
+            .about(at_addresses(facts, |at| addresses.contains(&at))),
+    ]
+}
+
+/// Checks that each address has a virtual server, and each virtual server of ours its address. For
+/// a node whose desired tables are unknown.
 pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "addresses";
     let Some(live) = facts.live.as_ref().filter(|live| live.device) else {
         return Vec::new();
     };
+    if facts.desired.is_ok() {
+        return Vec::new();
+    }
     let tables = &live.tables;
     let is_idle = |address: &&IpAddr| {
         tables.virtual_servers_at(**address).next().is_none() && !excludes(&facts.config, **address)
@@ -69,22 +166,24 @@ pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
     };
     let astray = tables.virtual_servers.keys().filter(is_astray);
     let astray: Vec<String> = astray.map(ToString::to_string).collect();
+    let action = format!("{}; see ipvsctl diff", repair(facts, Scope::Audit));
     let mut found = Vec::new();
     if !idle.is_empty() {
-        found.push(Diagnosis::warning(
-            check,
-            format!("{} of {DEVICE} without a virtual server: {}", count_addresses(idle.len()), some(&idle)),
-            "connections of this node to it reach ports of the node instead of a Service",
-            "kube-ipvsd deletes it at its next audit; if it stays, see ipvsctl diff and the log of kube-ipvsd",
-        ));
+        let text = format!(
+            "{} of {DEVICE} without a virtual server",
+            count_addresses(idle.len())
+        );
+        let users_see = "connections to Services at these addresses are refused or reach programs of this node; an address \
+                         of a deleted Service harms nobody";
+        found.push(Diagnosis::problem(check, text, users_see, &action).with(idle));
     }
     if !astray.is_empty() {
-        found.push(Diagnosis::problem(
-            check,
-            format!("no interface has the address of {}", some(&astray)),
-            "this node does not accept packets to it, so that IPVS never sees them",
-            "kube-ipvsd adds it at its next audit; if it stays missing, see ipvsctl diff and the log of kube-ipvsd",
-        ));
+        let text = format!(
+            "{} at addresses that no device has",
+            count(astray.len(), "virtual server")
+        );
+        let users_see = "connections of pods and from outside to them get no answer: this node does not accept the packets";
+        found.push(Diagnosis::problem(check, text, users_see, &action).with(astray));
     }
     if found.is_empty() {
         let servers = count(tables.virtual_servers.len(), "virtual server");
@@ -129,7 +228,13 @@ pub(super) fn drains(facts: &NodeFacts) -> Vec<Diagnosis> {
         return Vec::new();
     };
     let reported = facts.daemon.drains.as_deref().unwrap_or_default();
-    let drains = schema::drains(reported, Some(live));
+    let endpoints = endpoints(facts);
+    let mut drains = schema::drains(reported, Some(live));
+    // The check of the real servers reports an endpoint of weight 0.
+    drains.retain(|drain| {
+        let key = (drain.virtual_server.clone(), drain.real_server.clone());
+        !endpoints.contains(&key)
+    });
     if drains.is_empty() {
         return vec![Diagnosis::ok(check, "no real server drains")];
     }
@@ -139,24 +244,59 @@ pub(super) fn drains(facts: &NodeFacts) -> Vec<Diagnosis> {
         |drain: &&Drain| !forgotten(drain) && drain.deadline.is_none() && connections(drain) > 0;
     let of = |wanted: &dyn Fn(&&Drain) -> bool| drains.iter().filter(wanted).collect::<Vec<_>>();
     let (forgotten, endless) = (of(&forgotten), of(&endless));
-    let diagnosis = if !forgotten.is_empty() {
+    let diagnosis = if !forgotten.is_empty() && is_kept {
+        // An audit finds them, and begins their drains.
+        let found = format!(
+            "{}, not among the drains of kube-ipvsd yet",
+            describe(&forgotten)
+        );
+        Diagnosis::ok(check, found).with(each(&forgotten))
+    } else if !forgotten.is_empty() {
         Diagnosis::warning(
             check,
-            format!("{}, not reported by kube-ipvsd", describe(&forgotten)),
-            "only kube-ipvsd deletes real servers of weight 0",
-            "start kube-ipvsd, which ends drains; or delete the real server with ipvsadm -d, which cuts its connections",
+            format!(
+                "{}, and no kube-ipvsd ends their drains",
+                describe(&forgotten)
+            ),
+            "open connections continue, and new ones go to other endpoints",
+            &format!(
+                "{}; it lets the open connections end, then deletes the real servers",
+                repair(facts, Scope::Slices)
+            ),
         )
+        .with(each(&forgotten))
     } else if !endless.is_empty() {
         Diagnosis::warning(
             check,
             format!("{}, without a deadline", describe(&endless)),
-            "the real server stays as long as clients keep their connections open",
-            "set drainTimeout above 0, or close the connections at the clients",
+            "nothing: the real server stays as long as clients keep their connections open",
+            "set drainTimeout above 0 if drains must end",
         )
+        .with(each(&endless))
     } else {
-        Diagnosis::ok(check, describe(&drains.iter().collect::<Vec<_>>()))
+        let all: Vec<&Drain> = drains.iter().collect();
+        Diagnosis::ok(check, describe(&all)).with(each(&all))
     };
     vec![diagnosis]
+}
+
+/// Returns the endpoints with weight 0 in the kernel: virtual server and real server as text.
+fn endpoints(facts: &NodeFacts) -> BTreeSet<(String, String)> {
+    let (Some(live), Some(compared)) = (&facts.live, facts.compared()) else {
+        return BTreeSet::new();
+    };
+    let idle = live.tables.virtual_servers.iter().flat_map(|(key, entry)| {
+        let reals = entry.real_servers.values().filter(|real| real.weight == 0);
+        reals.map(move |real| (key, real.key))
+    });
+    let is_endpoint = |(key, real): &(&VirtualServerKey, RealServerKey)| {
+        let desired = compared.desired.tables.virtual_servers.get(key);
+        desired.is_some_and(|desired| desired.real_servers.contains_key(real))
+    };
+    let endpoints = idle.filter(is_endpoint);
+    endpoints
+        .map(|(key, real)| (key.to_string(), real.to_string()))
+        .collect()
 }
 
 fn connections(drain: &Drain) -> u32 {
@@ -165,25 +305,28 @@ fn connections(drain: &Drain) -> u32 {
 }
 
 fn describe(drains: &[&Drain]) -> String {
-    let each: Vec<String> = drains
-        .iter()
-        .map(|drain| {
-            let Drain {
-                virtual_server,
-                real_server,
-                active_connections,
-                inactive_connections,
-                ..
-            } = drain;
-            let (active, inactive) = (active_connections.unwrap_or(0), inactive_connections.unwrap_or(0));
-            format!("{real_server} of {virtual_server} ({active} active, {inactive} inactive connections)")
-        })
-        .collect();
-    format!(
-        "{} of weight 0: {}",
-        count(drains.len(), "real server"),
-        some(&each)
-    )
+    format!("{} of weight 0", count(drains.len(), "real server"))
+}
+
+/// Returns a line for each drain.
+fn each(drains: &[&Drain]) -> Vec<String> {
+    let line = |drain: &&Drain| {
+        let Drain {
+            virtual_server,
+            real_server,
+            active_connections,
+            inactive_connections,
+            ..
+        } = drain;
+        let (active, inactive) = (
+            active_connections.unwrap_or(0),
+            inactive_connections.unwrap_or(0),
+        );
+        format!(
+            "{real_server} of {virtual_server}: {active} active, {inactive} inactive connections"
+        )
+    };
+    drains.iter().map(line).collect()
 }
 
 /// Checks the fill levels of the sets.
@@ -207,8 +350,7 @@ pub(super) fn sets(facts: &NodeFacts) -> Vec<Diagnosis> {
         .map(|(name, entries, room)| format!("{name} has {entries} of {room} entries"));
     let found = some(&texts.collect::<Vec<_>>());
     let is_full = (filled.iter()).any(|(_, entries, room)| *entries as u64 >= u64::from(*room));
-    let why =
-        "a full set rejects further entries, whose packets are then not masqueraded or accepted";
+    let users_see = "once a set is full, new Services are refused or not masqueraded, since their entries are rejected";
     let action = "start kube-ipvsd, which replaces a set by a larger one (deviation D16)";
     let diagnosis = match (filled.is_empty(), facts.is_kept(), is_full) {
         (true, ..) => Diagnosis::ok(
@@ -219,8 +361,8 @@ pub(super) fn sets(facts: &NodeFacts) -> Vec<Diagnosis> {
             check,
             format!("{found}; kube-ipvsd enlarges sets as needed"),
         ),
-        (false, false, true) => Diagnosis::problem(check, found, why, action),
-        (false, false, false) => Diagnosis::warning(check, found, why, action),
+        (false, false, true) => Diagnosis::problem(check, found, users_see, action),
+        (false, false, false) => Diagnosis::warning(check, found, users_see, action),
     };
     vec![diagnosis]
 }

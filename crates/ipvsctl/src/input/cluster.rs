@@ -114,7 +114,7 @@ fn from_api_server(
     })
 }
 
-fn state_of(events: Vec<ClusterEvent>) -> ClusterState {
+pub(super) fn state_of(events: Vec<ClusterEvent>) -> ClusterState {
     let mut state = ClusterState::default();
     for event in events {
         state.absorb(event);

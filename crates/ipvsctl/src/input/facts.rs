@@ -3,19 +3,25 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
 
 use kernel::linux::leftovers::Sweeper;
 use kernel::linux::{Presence, bridges, holders_of_our_chains, presence, setting};
 use kernel::{Kernel, ObserveError, OpenError};
-use model::{NodeConfig, Scope, Snapshot, chain};
+use model::{NodeConfig, Plan, Scope, Snapshot, chain};
 use sources::proxy::{self, Running};
 
-use super::daemon;
-use super::live;
-use super::node::{Node, on_loopback};
-use crate::doctor::facts::{DaemonFacts, FilterFacts, HealthFacts, NodeFacts, SETTINGS};
+use super::cluster::Cluster;
+use super::desired::Origin;
+use super::node::{self, Fallback, Node, on_loopback};
+use super::running::{self, State};
+use super::{Input, daemon, live};
+use crate::cli::{NodeArgs, Source};
+use crate::doctor::facts::{Compared, DaemonFacts, FilterFacts, HealthFacts, NodeFacts, SETTINGS};
 use crate::error::Error;
 
 /// Modules of rules and sets. Those of schedulers are added to them.
@@ -33,24 +39,53 @@ const MODULES: [&str; 11] = [
     "xt_set",
 ];
 
+/// Pause before the second reading of a node whose tables differ.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Collects the facts of this node. The metrics address of its proxy is `metrics`, else the one of
 /// the configuration.
 ///
 /// # Errors
 ///
-/// The kernel cannot be read, or its answer cannot be decoded.
-pub fn observe(node: Node, metrics: Option<SocketAddr>) -> Result<NodeFacts, Error> {
-    let settings = &node.config.settings;
+/// The kernel cannot be read, its answer cannot be decoded, or a file of the command line has
+/// mistakes.
+pub fn observe(
+    source: &Source,
+    args: &NodeArgs,
+    metrics: Option<SocketAddr>,
+) -> Result<NodeFacts, Error> {
+    let proc = Path::new(running::PROC);
+    let processes = running::find(proc);
+    let origin = Origin::find(source, args, proc);
+    let (mut node, unread) = match origin.node() {
+        Ok(node) => (node, None),
+        Err(error @ Error::Running(_)) => (node::read(args, Fallback::Host)?, Some(chain(&error))),
+        Err(error) => return Err(error),
+    };
+    let settings = node.config.settings.clone();
     let configured = metrics.or(settings.metrics_bind_address);
-    let (live, foreign_device) = kernel(&node)?;
-    let proxies = proxies(configured);
+    let daemons: Vec<_> = processes
+        .daemons
+        .into_iter()
+        .map(|daemon| daemon.process)
+        .collect();
+    // A stopped process accepts connections and never answers.
+    let is_stopped = daemons.iter().any(|daemon| daemon.state == State::Stopped);
+    let proxies = if is_stopped {
+        Vec::new()
+    } else {
+        proxies(configured)
+    };
     let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
+    let reading = reading(&origin, &mut node, unread, ours.is_some())?;
     let filter = filter(Sweeper::open(node.backend()))?;
     Ok(NodeFacts {
         release: setting("kernel.osrelease").unwrap_or_default(),
         ipvs_version: crate::commands::version::of_ipvs(),
-        live,
-        foreign_device,
+        unreachable: reading.live.as_ref().map(unreachable).unwrap_or_default(),
+        live: reading.live,
+        foreign_device: reading.foreign_device,
+        desired: reading.desired,
         settings: of_names(),
         modules: modules(&node.config.node),
         bridges: bridges().map_err(Error::Observe)?,
@@ -59,11 +94,107 @@ pub fn observe(node: Node, metrics: Option<SocketAddr>) -> Result<NodeFacts, Err
             metrics: configured.map(on_loopback),
             status: ours.and_then(|(address, _)| daemon::status(*address).ok()),
             drains: ours.and_then(|(address, _)| daemon::drains(*address).ok()),
-            health: settings.healthz_bind_address.map(health),
+            health: settings
+                .healthz_bind_address
+                .filter(|_| !is_stopped)
+                .map(health),
         },
         proxies,
+        daemons,
+        kube_proxies: processes.kube_proxies,
         config: node.config.node,
     })
+}
+
+/// Live tables, and the desired ones compared with them.
+struct Reading {
+    live: Option<Snapshot>,
+    foreign_device: Option<String>,
+    desired: Result<Compared, String>,
+}
+
+/// Reads the cluster and the kernel. `unread` is the reason why the cluster cannot be read.
+///
+/// Under a working kube-ipvsd a difference may be a change that it has not applied yet. Such
+/// differences are read twice, and only those that stay are kept.
+fn reading(
+    origin: &Origin<'_>,
+    node: &mut Node,
+    unread: Option<String>,
+    is_kept: bool,
+) -> Result<Reading, Error> {
+    if let Some(why) = unread {
+        let (live, foreign_device) = kernel(node)?;
+        return Ok(Reading {
+            live,
+            foreign_device,
+            desired: Err(why),
+        });
+    }
+    let first = read_once(origin, node)?;
+    let differs = (first.desired.as_ref()).is_ok_and(|compared| !compared.plan.is_empty());
+    if !is_kept || !differs {
+        return Ok(first);
+    }
+    std::thread::sleep(PAUSE);
+    let mut second = read_once(origin, node)?;
+    if let (Ok(before), Ok(now)) = (&first.desired, &mut second.desired) {
+        keep_common(&mut now.plan, &before.plan);
+    }
+    Ok(second)
+}
+
+fn read_once(origin: &Origin<'_>, node: &mut Node) -> Result<Reading, Error> {
+    let cluster = origin.cluster(node);
+    // The kernel is read after the cluster, so that it has the changes that the cluster has.
+    let (live, foreign_device) = kernel(node)?;
+    let desired = match (cluster, &live) {
+        (Err(error), _) => Err(chain(&error)),
+        (Ok(cluster), _) if !cluster.whole => {
+            Err("a part of the input could not be read: see the errors above".to_owned())
+        }
+        (Ok(_), None) => Err("without IPVS there are no tables to compare with".to_owned()),
+        (Ok(cluster), Some(live)) => Ok(compare(cluster, node, live)),
+    };
+    Ok(Reading {
+        live,
+        foreign_device,
+        desired,
+    })
+}
+
+fn compare(cluster: Cluster, node: &Node, live: &Snapshot) -> Compared {
+    let described = Node {
+        config: node.config.clone(),
+        state: Some(live.node.clone()),
+    };
+    let input = Input::compile(cluster, described);
+    Compared::new(input.desired, live, &input.config, input.findings)
+}
+
+/// Removes the changes from `plan` that are not in `other`.
+fn keep_common(plan: &mut Plan, other: &Plan) {
+    let common: BTreeSet<String> = other.ops().map(|planned| planned.op.to_string()).collect();
+    for stage in &mut plan.stages {
+        stage
+            .ops
+            .retain(|planned| common.contains(&planned.op.to_string()));
+    }
+    plan.stages.retain(|stage| !stage.ops.is_empty());
+}
+
+/// Returns the addresses of the dummy device without a local route: no socket can be bound to them.
+fn unreachable(live: &Snapshot) -> BTreeSet<IpAddr> {
+    let is_lost = |address: &&IpAddr| {
+        let bound = UdpSocket::bind((**address, 0));
+        bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
+    };
+    live.tables
+        .addresses
+        .iter()
+        .filter(is_lost)
+        .copied()
+        .collect()
 }
 
 /// Tables of the kernel, and the kind of the device `kube-ipvs0` if it is not a dummy device.

@@ -8,8 +8,9 @@ use model::text::Part;
 use model::{Plan, Snapshot};
 use planner::Ownership;
 
-use super::node::{self, Fallback, Node};
-use super::{Input, cluster, live};
+use super::desired::Origin;
+use super::node::Node;
+use super::{Input, live, running};
 use crate::cli::Compared;
 use crate::error::{Error, Status};
 use crate::grouping::Changes;
@@ -58,8 +59,13 @@ impl View {
         if saved.as_deref() == Some(stdin) && source.paths.iter().any(|path| path == stdin) {
             return Err(Error::StandardInputTwice);
         }
-        let mut node = node::read(node, Fallback::Host)?;
-        let cluster = cluster::from_source(source, &node)?;
+        // Saved tables may be those of another node.
+        let origin = match saved {
+            Some(_) => Origin::of_arguments(source, node),
+            None => Origin::find(source, node, Path::new(running::PROC)),
+        };
+        let mut node = origin.node()?;
+        let cluster = origin.cluster(&mut node)?;
         let compile = |node| Input::compile(cluster, node).report();
         Ok(match saved {
             Some(path) => {

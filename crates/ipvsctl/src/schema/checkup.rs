@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::API_VERSION;
-use crate::doctor::{Diagnosis, Severity};
+use crate::doctor::{Diagnosis, Report, Severity};
 
 /// Results of all checks of a node.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -16,9 +16,13 @@ pub struct Checkup {
     pub kind: &'static str,
     /// The node.
     pub node_name: String,
+    /// Verdict on the node in one sentence.
+    pub verdict: String,
+    /// Numbers of Services; null if the desired tables are unknown.
+    pub services: Option<CheckupServices>,
     /// Number of results of each severity.
     pub summary: CheckupSummary,
-    /// Results in a fixed order. A check may have several.
+    /// Results, the worst first. A check may have several.
     pub checks: Vec<Check>,
 }
 
@@ -34,20 +38,14 @@ pub struct CheckupSummary {
     pub problem: usize,
 }
 
-impl CheckupSummary {
-    /// Counts `diagnoses` by severity.
-    #[must_use]
-    pub fn of(diagnoses: &[Diagnosis]) -> Self {
-        let count = |severity| {
-            let of_severity = |diagnosis: &&Diagnosis| diagnosis.severity == severity;
-            diagnoses.iter().filter(of_severity).count()
-        };
-        Self {
-            ok: count(Severity::Ok),
-            warning: count(Severity::Warning),
-            problem: count(Severity::Problem),
-        }
-    }
+/// Numbers of Services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckupServices {
+    /// Services that the node should serve.
+    pub total: usize,
+    /// Services that are not served as they should be.
+    pub affected: usize,
 }
 
 /// The result of one check.
@@ -62,42 +60,61 @@ pub struct Check {
     pub code: Option<&'static str>,
     /// Result as text.
     pub found: String,
-    /// Reason why it matters; null if the result is ok.
-    pub why: Option<String>,
+    /// First entries or findings that the result counts, at most 100.
+    pub details: Vec<String>,
+    /// Names of the Services that are not served as they should be because of it.
+    pub services: Vec<String>,
+    /// Effect on the users of Services; null if the result is ok.
+    pub users_see: Option<String>,
     /// Action to take; null if the result is ok.
     pub action: Option<String>,
 }
 
-impl Checkup {
-    /// Returns the report of `diagnoses` on the node `node_name`.
-    #[must_use]
-    pub fn new(node_name: &str, diagnoses: &[Diagnosis]) -> Self {
+impl From<&Report> for Checkup {
+    fn from(report: &Report) -> Self {
+        let affected = report.affected().len();
         Self {
             api_version: API_VERSION,
             kind: "Checkup",
-            node_name: node_name.to_owned(),
-            summary: CheckupSummary::of(diagnoses),
-            checks: diagnoses.iter().map(Check::from).collect(),
+            node_name: report.node_name.clone(),
+            verdict: report.verdict(),
+            services: report
+                .services
+                .map(|total| CheckupServices { total, affected }),
+            summary: CheckupSummary {
+                ok: report.count(Severity::Ok),
+                warning: report.count(Severity::Warning),
+                problem: report.count(Severity::Problem),
+            },
+            checks: report.diagnoses.iter().map(Check::from).collect(),
         }
     }
 }
 
 impl From<&Diagnosis> for Check {
     fn from(diagnosis: &Diagnosis) -> Self {
+        const LISTED: usize = 100;
+
         let Diagnosis {
             check,
             severity,
             code,
             found,
+            mut details,
+            services,
             advice,
         } = diagnosis.clone();
-        let (why, action) = advice.map(|advice| (advice.why, advice.action)).unzip();
+        details.truncate(LISTED);
+        let advice = advice.map(|advice| (advice.users_see, advice.action));
+        let (users_see, action) = advice.unzip();
         Self {
             check,
             severity: severity.as_str(),
             code: code.map(model::Code::as_str),
             found,
-            why,
+            details,
+            services: services.iter().map(ToString::to_string).collect(),
+            users_see,
             action,
         }
     }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{Checkup, looks_like, parse};
-use crate::doctor::{Advice, Diagnosis, Severity};
+use crate::doctor::{Advice, Diagnosis, Report, Severity};
 
 /// Returns tables with every protocol, forwarding method, tunnel and flag, known and unknown ones.
 fn everything() -> NodeTables {
@@ -206,31 +206,39 @@ fn unknown_field_is_an_error() {
 }
 
 #[test]
-fn checkup_has_counts_and_advice() {
+fn checkup_has_counts_services_and_advice() {
     let found = |severity, advice| Diagnosis {
         check: "idle-tcp",
         severity,
         code: Some(model::Code::IdleTcpForgotten),
         found: "found".to_owned(),
+        details: vec!["detail".to_owned()],
+        services: [model::ObjectName::new("shop", "web")].into(),
         advice,
     };
     let advice = Advice {
-        why: "why".to_owned(),
+        users_see: "nothing".to_owned(),
         action: "action".to_owned(),
     };
-    let diagnoses = [
-        found(Severity::Ok, None),
-        found(Severity::Warning, Some(advice)),
-    ];
-    let checkup = serde_json::to_value(Checkup::new("node1", &diagnoses)).expect("JSON");
+    let report = Report {
+        node_name: "node1".to_owned(),
+        diagnoses: vec![
+            found(Severity::Warning, Some(advice)),
+            found(Severity::Ok, None),
+        ],
+        services: Some(2),
+    };
+    let checkup = serde_json::to_value(Checkup::from(&report)).expect("JSON");
     let expected = serde_json::json!({
         "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "Checkup", "nodeName": "node1",
+        "verdict": "1 warning: 1 of 2 Services is not served as it should be",
+        "services": {"total": 2, "affected": 1},
         "summary": {"ok": 1, "warning": 1, "problem": 0},
         "checks": [
-            {"check": "idle-tcp", "severity": "ok", "code": "KIV0403", "found": "found", "why": null,
-             "action": null},
-            {"check": "idle-tcp", "severity": "warning", "code": "KIV0403", "found": "found", "why": "why",
-             "action": "action"},
+            {"check": "idle-tcp", "severity": "warning", "code": "KIV0403", "found": "found", "details": ["detail"],
+             "services": ["shop/web"], "usersSee": "nothing", "action": "action"},
+            {"check": "idle-tcp", "severity": "ok", "code": "KIV0403", "found": "found", "details": ["detail"],
+             "services": ["shop/web"], "usersSee": null, "action": null},
         ],
     });
     assert_eq!(checkup, expected);

@@ -8,7 +8,7 @@ use model::sets::SetKind;
 use model::snapshot::Snapshot;
 use model::text;
 
-use super::harmful_rules;
+use super::{harmful_rules, harmful_rules_with_servers};
 use crate::rules::{LocalTraffic, NodePortPlaces, rules};
 use crate::testing::{config, texts};
 
@@ -144,4 +144,20 @@ fn findings_are_limited() {
     let saved = format!("*raw\n{rules}{prerouting}COMMIT\n");
     let found = harmful_rules(&live(&saved, None), &config());
     assert!((2..=super::FINDINGS).contains(&found.len()), "{found:?}");
+}
+
+#[test]
+fn every_affected_virtual_server_is_named() {
+    let rules = harmful_rules_with_servers(&live(DROP, None), &config());
+    let servers = rules.iter().map(|rule| {
+        let servers = rule.servers.iter().map(ToString::to_string);
+        servers.collect::<Vec<_>>()
+    });
+    let expected = [
+        "10.96.0.10:53/UDP",
+        "10.96.0.30:80/TCP",
+        "192.0.2.11:30080/TCP",
+        "198.51.100.50:80/TCP",
+    ];
+    assert_eq!(servers.collect::<Vec<_>>(), [expected]);
 }

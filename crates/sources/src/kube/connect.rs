@@ -1,6 +1,7 @@
 //! The connection to the API server.
 
 mod http_proxy;
+mod in_cluster;
 mod kubeconfig;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::time::Duration;
 use kube::config::{Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use model::SafeText;
+
+use crate::environment::Environment;
 
 pub(super) use self::kubeconfig::selected;
 use super::requests::RequestStats;
@@ -91,6 +94,14 @@ pub enum ConnectError {
     /// The service account of the pod cannot be used.
     #[error("failed to use {}", ConfigOrigin::InCluster)]
     InCluster(#[source] Box<kube::config::InClusterError>),
+    /// The kubeconfig of another process runs a program of that process's file system.
+    #[error(
+        "{origin} runs a program for its credentials, which this process cannot run: give a kubeconfig by --kubeconfig"
+    )]
+    Program {
+        /// Origin of the kubeconfig.
+        origin: ConfigOrigin,
+    },
     /// The credentials or certificates cannot be used.
     #[error("failed to prepare the connection to {server} by {origin}")]
     Client {
@@ -120,33 +131,40 @@ pub async fn connect(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
 ) -> Result<Connection, ConnectError> {
-    let environment = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
-    let (origin, config) = if let Some(path) = kubeconfig {
-        let origin = ConfigOrigin::Asked(path.to_owned());
-        let config = from_kubeconfig(&origin, Kubeconfig::read_from(path), context)?;
-        (origin, config)
-    } else if let Some(paths) = environment {
-        let origin = ConfigOrigin::Environment(paths.into());
-        let read = Kubeconfig::from_env().map(Option::unwrap_or_default);
-        let config = from_kubeconfig(&origin, read, context)?;
-        (origin, config)
-    } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-        let config =
-            Config::incluster().map_err(|cause| ConnectError::InCluster(Box::new(cause)))?;
-        (ConfigOrigin::InCluster, config)
+    connect_in(&Environment::own(), kubeconfig, context)
+}
+
+/// Same as [`connect`] with the variables and files of `environment`. Call it inside a tokio
+/// runtime.
+///
+/// # Errors
+///
+/// As [`connect`], or the kubeconfig runs a program and has files of another root.
+pub fn connect_in(
+    environment: &Environment,
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Connection, ConnectError> {
+    let (origin, paths) = if let Some(path) = kubeconfig {
+        (ConfigOrigin::Asked(path.to_owned()), vec![path.to_owned()])
+    } else if let Some(paths) = environment.variable("KUBECONFIG") {
+        let files = std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty());
+        let files = files.collect();
+        (ConfigOrigin::Environment(paths.into()), files)
+    } else if environment.variable("KUBERNETES_SERVICE_HOST").is_some() {
+        let config = in_cluster::config(environment)
+            .map_err(|cause| ConnectError::InCluster(Box::new(cause)))?;
+        return prepare(ConfigOrigin::InCluster, config, environment);
     } else {
-        let home = std::env::home_dir()
-            .unwrap_or_default()
-            .join(".kube/config");
-        if !home.exists() {
+        let home = environment.home().join(".kube/config");
+        if !environment.path(&home).is_ok_and(|path| path.exists()) {
             return Err(ConnectError::NotConfigured { home });
         }
-        let read = Kubeconfig::read_from(&home);
-        let origin = ConfigOrigin::Home(home);
-        let config = from_kubeconfig(&origin, read, context)?;
-        (origin, config)
+        (ConfigOrigin::Home(home.clone()), vec![home])
     };
-    prepare(origin, config)
+    let read = kubeconfig::read(environment, &paths);
+    let config = from_kubeconfig(environment, &origin, read, context)?;
+    prepare(origin, config, environment)
 }
 
 impl Connection {
@@ -157,11 +175,12 @@ impl Connection {
     ///
     /// The client cannot be built.
     pub fn without_credentials(server: http::Uri) -> Result<Self, ConnectError> {
-        prepare(ConfigOrigin::Url, Config::new(server))
+        prepare(ConfigOrigin::Url, Config::new(server), &Environment::own())
     }
 }
 
 fn from_kubeconfig(
+    environment: &Environment,
     origin: &ConfigOrigin,
     read: Result<Kubeconfig, KubeconfigError>,
     context: Option<&str>,
@@ -173,6 +192,11 @@ fn from_kubeconfig(
     let kubeconfig = read.map_err(refused)?;
     let (_, cluster) = selected(&kubeconfig, context).map_err(refused)?;
     let mut config = kubeconfig::config(&kubeconfig, context).map_err(refused)?;
+    if config.auth_info.exec.is_some() && !environment.has_own_files() {
+        return Err(ConnectError::Program {
+            origin: origin.clone(),
+        });
+    }
     let proxy = cluster.proxy_url.clone();
     if let Some(proxy) = proxy.filter(|proxy| !proxy.is_empty()) {
         use_proxy(&mut config, proxy)?;
@@ -190,7 +214,11 @@ fn use_proxy(config: &mut Config, proxy: String) -> Result<(), ConnectError> {
     Ok(())
 }
 
-fn prepare(origin: ConfigOrigin, mut config: Config) -> Result<Connection, ConnectError> {
+fn prepare(
+    origin: ConfigOrigin,
+    mut config: Config,
+    environment: &Environment,
+) -> Result<Connection, ConnectError> {
     // The sources implement retries and timeouts themselves, and report them.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
@@ -202,7 +230,7 @@ fn prepare(origin: ConfigOrigin, mut config: Config) -> Result<Connection, Conne
     }
     if config.proxy_url.is_none()
         && let Some(proxy) =
-            http_proxy::of_environment(&config.cluster_url, |name| std::env::var(name).ok())
+            http_proxy::of_environment(&config.cluster_url, |name| environment.variable(name))
     {
         use_proxy(&mut config, proxy)?;
     }

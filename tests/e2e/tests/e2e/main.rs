@@ -19,6 +19,7 @@ mod lifecycle;
 mod lockout;
 mod migrate;
 mod mistakes;
+mod outage;
 mod schedulers;
 mod second_proxy;
 mod watch;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         lockout::trials(),
         migrate::trials(),
         mistakes::trials(),
+        outage::trials(),
         second_proxy::trials(),
         watch::trials(),
     ];

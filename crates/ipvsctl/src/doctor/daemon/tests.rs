@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use sources::proxy::{METRICS, Running};
 
 use crate::doctor::facts::NodeFacts;
-use crate::doctor::tests::{check, watching};
+use crate::doctor::tests::{check, diagnoses, healthy, watching, without_daemon};
 use crate::schema::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, FailingEntry,
     FailingReading,
@@ -22,7 +22,7 @@ fn exactly_one_kube_ipvsd_must_answer() {
     );
     check(
         "proxies",
-        |facts| facts.proxies.clear(),
+        without_daemon,
         &["problem: kube-ipvsd does not answer at 127.0.0.1:10249"],
     );
     let of_kube_proxy = || Running::KubeProxy("ipvs".to_owned());
@@ -58,8 +58,8 @@ fn second_proxy_noticed_by_the_daemon_is_a_problem() {
         status.findings = [finding].into_iter().collect();
     };
     let expected = [
-        "ok: kube-ipvsd answers at 127.0.0.1:10249",
         "problem: KIV0410 error Node node1: writes: another program",
+        "ok: kube-ipvsd answers at 127.0.0.1:10249",
     ];
     check("proxies", noticed, &expected);
     check(
@@ -173,10 +173,21 @@ fn failing_entries_are_grouped_by_reason() {
         failing,
         &[
             "problem: reading of sets: 1 failure since 2026-01-02T03:04:05Z",
-            "problem: set KUBE-A, virtual server 10.0.0.1:80/TCP (shop/web): full, since 2026-01-02T03:04:05Z",
-            "problem: IPv4 rules: no module, since 2026-01-02T03:04:05Z",
+            "problem: 2 failing entries since 2026-01-02T03:04:05Z: full",
+            "problem: 1 failing entry since 2026-01-02T03:04:05Z: no module",
             "problem: 9 more failing entries, which /statusz does not list",
         ],
+    );
+    let mut facts = healthy();
+    failing(&mut facts);
+    let full = &diagnoses(&facts, "failing")[1];
+    assert_eq!(
+        full.details,
+        ["set KUBE-A", "virtual server 10.0.0.1:80/TCP (shop/web)"]
+    );
+    assert_eq!(
+        full.services,
+        [model::ObjectName::new("shop", "web")].into()
     );
 }
 
@@ -219,15 +230,16 @@ fn failing_source_is_a_problem() {
 
 /// Checks the diagnoses if kube-ipvsd reports these findings, each a code and a level.
 fn check_findings(reported: &[(&str, &str)], expected: &[&str]) {
-    let change = |facts: &mut NodeFacts| {
-        let findings = reported.iter().map(|(code, level)| DaemonFinding {
-            code: (*code).to_owned(),
-            level: (*level).to_owned(),
-            text: format!("{code} {level} Service default/web"),
-        });
-        facts.daemon.status.as_mut().expect("a status").findings = findings.collect();
-    };
-    check("findings", change, expected);
+    check("findings", |facts| report(facts, reported), expected);
+}
+
+fn report(facts: &mut NodeFacts, reported: &[(&str, &str)]) {
+    let findings = reported.iter().map(|(code, level)| DaemonFinding {
+        code: (*code).to_owned(),
+        level: (*level).to_owned(),
+        text: format!("{code} {level} Service default/web"),
+    });
+    facts.daemon.status.as_mut().expect("a status").findings = findings.collect();
 }
 
 #[test]
@@ -237,10 +249,41 @@ fn findings_are_listed_with_the_worst_first() {
     check_findings(&[("KIV0111", "info")], &nothing);
     // Another check reports this code.
     check_findings(&[("KIV0403", "warning")], &nothing);
-    let expected = ["warning: KIV0107 warning Service default/web"];
+    let expected = ["warning: 1 finding about objects of the cluster"];
     check_findings(&[("KIV0107", "warning"), ("KIV0111", "info")], &expected);
-    check_findings(
-        &[("KIV0107", "warning"), ("KIV0201", "error")],
-        &["problem: KIV0201 error Service default/web, KIV0107 warning Service default/web"],
+    let expected = ["problem: 2 findings about objects of the cluster"];
+    let both = [("KIV0107", "warning"), ("KIV0201", "error")];
+    check_findings(&both, &expected);
+    let mut facts = healthy();
+    report(&mut facts, &both);
+    let expected = [
+        "KIV0201 error Service default/web",
+        "KIV0107 warning Service default/web",
+    ];
+    assert_eq!(diagnoses(&facts, "findings")[0].details, expected);
+}
+
+#[test]
+fn findings_are_those_of_the_objects_if_kube_ipvsd_does_not_run() {
+    check(
+        "findings",
+        |facts| {
+            without_daemon(facts);
+            let compared = facts.desired.as_mut().expect("tables");
+            compared.findings.push(model::Finding {
+                code: model::Code::OwnAddress,
+                kind: "Service",
+                object: model::ObjectName::new("shop", "web"),
+                field: "spec.externalIPs[0]".to_owned(),
+                problem: "it is an address of this node".to_owned(),
+                consequence: "it is not served".to_owned(),
+            });
+        },
+        &["warning: 1 finding about objects of the cluster"],
+    );
+    check(
+        "findings",
+        without_daemon,
+        &["ok: no warnings or errors about objects"],
     );
 }

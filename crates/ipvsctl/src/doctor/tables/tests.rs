@@ -4,7 +4,7 @@ use model::sets::SetKind;
 use model::text;
 
 use crate::doctor::facts::NodeFacts;
-use crate::doctor::tests::{check, live};
+use crate::doctor::tests::{action, check, check_advice, diagnoses, healthy, live, without_daemon};
 use crate::schema::DaemonDrain;
 
 /// Sets the virtual servers and addresses of the node.
@@ -37,9 +37,16 @@ fn device_must_exist_and_be_a_dummy() {
 }
 
 #[test]
-fn address_without_virtual_server_is_a_warning() {
-    let idle = tables("# ipvs\n-A -t 10.96.0.10:80 -s rr\n# addresses\n10.96.0.10\n10.96.0.11\n");
-    let expected = ["warning: 1 address of kube-ipvs0 without a virtual server: 10.96.0.11"];
+fn address_without_virtual_server_is_a_problem_if_the_desired_tables_are_unknown() {
+    let idle = unknown(tables(
+        "# ipvs\n-A -t 10.96.0.10:80 -s rr\n# addresses\n10.96.0.10\n10.96.0.11\n",
+    ));
+    let expected = ["problem: 1 address of kube-ipvs0 without a virtual server"];
+    let advice = action("addresses", &idle);
+    assert!(
+        advice.starts_with("wait: kube-ipvsd repairs it by itself within 30 s"),
+        "{advice}"
+    );
     check("addresses", &idle, &expected);
     let excluded = |facts: &mut NodeFacts| {
         idle(facts);
@@ -47,6 +54,25 @@ fn address_without_virtual_server_is_a_warning() {
     };
     let expected = ["ok: 1 virtual server; ours have their addresses"];
     check("addresses", excluded, &expected);
+}
+
+/// Also makes the desired tables unknown.
+fn unknown(change: impl Fn(&mut NodeFacts)) -> impl Fn(&mut NodeFacts) {
+    move |facts| {
+        change(facts);
+        facts.desired = Err("the API server does not answer".to_owned());
+    }
+}
+
+#[test]
+fn address_without_a_local_route_is_a_problem() {
+    let ok = "ok: this node accepts packets to 1 address of kube-ipvs0";
+    check("local-addresses", |_| {}, &[ok]);
+    let lost = |facts: &mut NodeFacts| {
+        facts.unreachable = ["10.96.0.10".parse().expect("an address")].into();
+    };
+    let expected = ["problem: 1 address of kube-ipvs0 without a local route"];
+    check("local-addresses", lost, &expected);
 }
 
 /// Marks 10.96.0.10:80/TCP as ours in a set, and removes its address.
@@ -65,8 +91,8 @@ fn unbound(facts: &mut NodeFacts) {
 
 #[test]
 fn our_virtual_server_without_its_address_is_a_problem() {
-    let expected = ["problem: no interface has the address of 10.96.0.10:80/TCP"];
-    check("addresses", unbound, &expected);
+    let expected = ["problem: 1 virtual server at addresses that no device has"];
+    check("addresses", unknown(unbound), &expected);
     // A node port, or a load balancer that hands out addresses of nodes, has its address on eth0.
     let on_eth0 = |facts: &mut NodeFacts| {
         unbound(facts);
@@ -76,7 +102,7 @@ fn our_virtual_server_without_its_address_is_a_problem() {
             .push("10.96.0.10/24".parse().expect("a network"));
     };
     let expected = ["ok: 1 virtual server; ours have their addresses"];
-    check("addresses", on_eth0, &expected);
+    check("addresses", unknown(on_eth0), &expected);
 }
 
 #[test]
@@ -133,7 +159,7 @@ fn known(deadline: &'static str) -> impl Fn(&mut NodeFacts) {
 
 #[test]
 fn endless_drains_are_a_warning() {
-    let one = "1 real server of weight 0: 10.244.1.5:8080 of 10.96.0.10:80/TCP (2 active, 0 inactive connections)";
+    let one = "1 real server of weight 0";
     check("drains", |_| {}, &["ok: no real server drains"]);
     check(
         "drains",
@@ -145,13 +171,24 @@ fn endless_drains_are_a_warning() {
         known("null"),
         &[&format!("warning: {one}, without a deadline")],
     );
-    let forgotten = format!("warning: {one}, not reported by kube-ipvsd");
-    check("drains", draining, &[&forgotten]);
+    let begun = format!("ok: {one}, not among the drains of kube-ipvsd yet");
+    check("drains", draining, &[&begun]);
     let alone = |facts: &mut NodeFacts| {
-        known("null")(facts);
-        facts.daemon.drains = None;
+        draining(facts);
+        without_daemon(facts);
     };
+    let forgotten = format!("warning: {one}, and no kube-ipvsd ends their drains");
     check("drains", alone, &[&forgotten]);
+    let mut facts = healthy();
+    alone(&mut facts);
+    let line = "10.244.1.5:8080 of 10.96.0.10:80/TCP: 2 active, 0 inactive connections";
+    assert_eq!(diagnoses(&facts, "drains")[0].details, [line]);
+    let advice = action("drains", alone);
+    assert!(
+        advice.contains("start kube-ipvsd, which repairs the tables without cutting"),
+        "{advice}"
+    );
+    check_advice(&facts);
 }
 
 /// Fills a set of at most ten entries, on a node whose proxies do not answer.

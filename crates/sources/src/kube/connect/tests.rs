@@ -204,3 +204,73 @@ fn an_invalid_cluster_is_an_error() {
     let error = kubeconfig::config(&nothing, None).expect_err("no configuration");
     assert!(matches!(error, KubeconfigError::CurrentContextNotSet));
 }
+
+/// Returns the environment of a process with the root directory `root`.
+fn process_in(root: &Path, variables: &[(&str, &str)]) -> Environment {
+    let variables = variables.iter();
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Environment::of_process(root.to_owned(), "/".into(), variables.collect())
+}
+
+fn write_below(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::write(path, text).expect("to write");
+}
+
+#[test]
+fn paths_of_a_kubeconfig_are_those_of_its_process() {
+    let root = TempDir::new().expect("a temporary directory");
+    let text = KUBECONFIG
+        .replace(
+            "server: 'http://10.0.0.1",
+            "certificate-authority: /pki/ca.crt, server: 'http://10.0.0.1",
+        )
+        .replace("user: {}", "user: {tokenFile: token}");
+    write_below(root.path(), "etc/kube/config", &text);
+    let environment = process_in(root.path(), &[]);
+    let read = kubeconfig::read(&environment, &["/etc/kube/config".into()]).expect("a kubeconfig");
+    let cluster = read.clusters[0].cluster.clone().expect("a cluster");
+    let user = read.auth_infos[0].auth_info.clone().expect("a user");
+    let below = |path: &str| Some(root.path().join(path).display().to_string());
+    assert_eq!(cluster.certificate_authority, below("pki/ca.crt"));
+    assert_eq!(user.token_file, below("etc/kube/token"));
+}
+
+#[tokio::test]
+async fn a_program_of_another_file_system_does_not_run() {
+    let root = TempDir::new().expect("a temporary directory");
+    let exec = "user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/token, interactiveMode: Never}}";
+    let text = KUBECONFIG.replace("user: {}", exec);
+    write_below(root.path(), "root/.kube/config", &text);
+    let environment = process_in(root.path(), &[("HOME", "/root")]);
+    let Err(error) = connect_in(&environment, None, None) else {
+        panic!("a connection");
+    };
+    let expected = "the kubeconfig /root/.kube/config runs a program for its credentials, which this process cannot \
+                    run: give a kubeconfig by --kubeconfig";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn service_account_of_another_pod_is_used() {
+    let root = TempDir::new().expect("a temporary directory");
+    let folder = "var/run/secrets/kubernetes.io/serviceaccount";
+    write_below(root.path(), &format!("{folder}/ca.crt"), CERTIFICATE);
+    let variables = [
+        ("KUBERNETES_SERVICE_HOST", "fd00::1"),
+        ("KUBERNETES_SERVICE_PORT", "6443"),
+    ];
+    let config = in_cluster::config(&process_in(root.path(), &variables)).expect("a configuration");
+    assert_eq!(config.cluster_url.to_string(), "https://[fd00::1]:6443/");
+    let token = root.path().join(folder).join("token");
+    assert_eq!(
+        config.auth_info.token_file,
+        Some(token.display().to_string())
+    );
+    assert_eq!(
+        config.root_cert.map(|certificates| certificates.len()),
+        Some(1)
+    );
+    in_cluster::config(&process_in(root.path(), &[])).expect_err("no variables");
+}

@@ -3,7 +3,9 @@
 
 mod changes;
 mod rest;
+mod workbench;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,6 +31,7 @@ const CONFIG: &str = "\
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: ipvs
+hostnameOverride: node-0
 conntrack:
   maxPerCore: 0
 ";
@@ -45,7 +48,7 @@ pub(crate) struct Measure {
 }
 
 /// Files for the programs.
-struct Files {
+pub(crate) struct Files {
     kubeconfig: PathBuf,
     config: PathBuf,
 }
@@ -86,7 +89,8 @@ pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
     };
     scene.idle(measure.idle)?;
     memory("daemon: idle", shape, scene.daemon.usage()?);
-    scene.difference(&files)?;
+    scene.workbench(&files)?;
+    scene.monitor(&files)?;
     scene.single_changes(measure.changes)?;
     scene.relist()?;
     scene.churn(measure.churn)?;
@@ -107,7 +111,17 @@ pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
 impl Files {
     /// Starts the daemon.
     fn daemon(&self) -> Outcome<Daemon> {
-        Daemon::start(&self.kubeconfig, &self.config)
+        Daemon::start(self)
+    }
+
+    /// Returns the arguments that name the files and the node.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        vec![
+            "--kubeconfig".into(),
+            self.kubeconfig.clone().into(),
+            "--config".into(),
+            self.config.clone().into(),
+        ]
     }
 }
 

@@ -1,23 +1,18 @@
 //! `kube-ipvsd` and `ipvsctl` as processes, observed from outside.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::shape::NODE;
+use crate::daemon::Files;
 
 /// A sync without changes is logged only at level debug.
-const ARGUMENTS: [&str; 4] = [
-    "--node-name",
-    NODE,
-    "--log-level",
-    "info,node::run::report=debug",
-];
+const ARGUMENTS: [&str; 2] = ["--log-level", "info,node::run::report=debug"];
 
 /// The kernel's figures about a process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,8 +35,8 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts the daemon in the network namespace of this thread.
-    pub(crate) fn start(kubeconfig: &Path, config: &Path) -> Outcome<Self> {
-        let mut child = start("kube-ipvsd", &ARGUMENTS, kubeconfig, config)?;
+    pub(crate) fn start(files: &Files) -> Outcome<Self> {
+        let mut child = start("kube-ipvsd", &ARGUMENTS, &files.arguments())?;
         let (sender, lines) = mpsc::channel();
         let log = child.stderr.take().ok_or("no log")?;
         thread::spawn(move || {
@@ -82,20 +77,6 @@ impl Daemon {
     /// Returns its current usage.
     pub(crate) fn usage(&self) -> Outcome<Usage> {
         let folder = format!("/proc/{}", self.child.id());
-        let stat = fs::read_to_string(format!("{folder}/stat"))?;
-        // The name may have any characters but ends with the last parenthesis. After it, utime,
-        // stime, cutime, cstime are fields 14 to 17 (proc(5)).
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks = fields.get(11..15).ok_or("stat is too short")?;
-        let ticks: u64 = ticks
-            .iter()
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
         let mut waits = 0;
         for task in fs::read_dir(format!("{folder}/task"))? {
             let status = fs::read_to_string(task?.path().join("status"))?;
@@ -109,43 +90,93 @@ impl Daemon {
         Ok(Usage {
             resident: bytes(&self.child, "VmRSS:")?,
             peak: bytes(&self.child, "VmHWM:")?,
-            // USER_HZ is 100 on every architecture of this benchmark.
-            processor: Duration::from_millis(ticks * 10),
+            processor: processor(&self.child)?,
             waits,
         })
     }
 }
 
-/// Runs `ipvsctl diff`, which must find no difference, and returns its maximum memory.
-pub(crate) fn difference(kubeconfig: &Path, config: &Path) -> Outcome<u64> {
-    let mut child = start("ipvsctl", &["diff", "--node", NODE], kubeconfig, config)?;
-    let mut peak = 0;
-    loop {
-        // A process that has ended has no memory.
-        peak = peak.max(bytes(&child, "VmHWM:").unwrap_or_default());
-        if let Some(status) = child.try_wait()? {
-            let mut text = String::new();
-            if let Some(mut log) = child.stderr.take() {
-                log.read_to_string(&mut text)?;
-            }
-            return match status.success() {
-                true => Ok(peak),
-                false => Err(format!("ipvsctl diff: {status}: {text}").into()),
-            };
+/// Returns the processor time, user and system, of `child` and of the children that it waited for.
+pub(crate) fn processor(child: &Child) -> Outcome<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    // The name may have any characters but ends with the last parenthesis. After it, utime, stime,
+    // cutime, cstime are fields 14 to 17 (proc(5)).
+    let (_, fields) = stat.rsplit_once(')').ok_or("stat has no name")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = fields.get(11..15).ok_or("stat is too short")?;
+    let ticks = ticks.iter().filter_map(|field| field.parse::<u64>().ok());
+    // USER_HZ is 100 on every architecture of this benchmark.
+    Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
+}
+
+/// One run of a command.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ran {
+    /// Time from its start to its end.
+    pub(crate) took: Duration,
+    /// Time from its start to its first line.
+    pub(crate) first: Duration,
+    /// Number of lines that it printed.
+    pub(crate) lines: u64,
+    /// Maximum of its resident memory in bytes.
+    pub(crate) peak: u64,
+}
+
+/// Runs `ipvsctl` with `arguments`, which must find nothing to report.
+pub(crate) fn ipvsctl(arguments: &[&str], files: &Files) -> Outcome<Ran> {
+    let mut ran = Ran::default();
+    let began = Instant::now();
+    let mut child = start("ipvsctl", arguments, &files.arguments())?;
+    let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line)? > 0 {
+        if ran.lines == 0 {
+            ran.first = began.elapsed();
         }
-        thread::sleep(Duration::from_millis(5));
+        ran.lines += 1;
+        line.clear();
+    }
+    let mut text = String::new();
+    if let Some(mut log) = child.stderr.take() {
+        log.read_to_string(&mut text)?;
+    }
+    let status;
+    (status, ran.peak) = end_of(&child)?;
+    ran.took = began.elapsed();
+    match status {
+        0 => Ok(ran),
+        // Warnings about the node, such as its idle timeouts.
+        1 if arguments == ["doctor"] => Ok(ran),
+        _ => Err(format!("ipvsctl {}: status {status}: {text}", arguments.join(" ")).into()),
     }
 }
 
-fn start(name: &str, first: &[&str], kubeconfig: &Path, config: &Path) -> Outcome<Child> {
+/// Waits for the end of `child`, and returns its exit status and the maximum of its resident memory
+/// in bytes (`ru_maxrss`, wait4(2)).
+fn end_of(child: &Child) -> Outcome<(i32, u64)> {
+    let (mut status, process) = (0, libc::pid_t::try_from(child.id())?);
+    // SAFETY: an all-zero `rusage` is valid; both pointers outlive the call.
+    let (ended, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let ended = libc::wait4(process, &raw mut status, 0, &raw mut usage);
+        (ended, usage)
+    };
+    match ended == process && libc::WIFEXITED(status) {
+        true => Ok((
+            libc::WEXITSTATUS(status),
+            usage.ru_maxrss.unsigned_abs() * 1024,
+        )),
+        false => Err(format!("process {process} ended with {status}").into()),
+    }
+}
+
+/// Starts the program `name` of this folder.
+pub(crate) fn start(name: &str, first: &[&str], more: &[OsString]) -> Outcome<Child> {
     let program = std::env::current_exe()?.with_file_name(name);
     let child = Command::new(&program)
         .args(first)
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .arg("--config")
-        .arg(config)
-        .stdout(Stdio::null())
+        .args(more)
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("{}: {error}", program.display()))?;

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use support::Monitor;
 
-use super::{Files, OURS, Scene, mebibytes};
+use super::{OURS, Scene, mebibytes};
 use crate::Outcome;
 use crate::limit::{self, Direction};
-use crate::process;
 use crate::report::{figure, sample};
 
 /// Numbers of observed datagrams.
@@ -101,15 +100,5 @@ impl Scene<'_> {
             true => Ok(()),
             false => Err("the daemon resumed its watches and did not list again".into()),
         }
-    }
-
-    /// Measures `ipvsctl diff` without a difference.
-    pub(super) fn difference(&self, files: &Files) -> Outcome {
-        let began = Instant::now();
-        let peak = process::difference(&files.kubeconfig, &files.config)?;
-        let what = "ipvsctl diff, no difference";
-        sample(what, self.shape, OURS, began.elapsed());
-        figure(what, self.shape, "memory, peak", mebibytes(peak), "MiB");
-        Ok(())
     }
 }

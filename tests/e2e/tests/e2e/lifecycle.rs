@@ -160,7 +160,7 @@ fn diff() -> Outcome {
     let ran = world.ipvsctl(files)?.exits(1)?;
     let sets_and_rules = [
         "+ create KUBE-CLUSTER-IP ",
-        "+ add KUBE-IPVS-IPS 10.96.1.1 ",
+        "+ add KUBE-IPVS-IPS 10.96.1.1",
     ];
     for word in sets_and_rules.into_iter().chain(["IPv6 rules: write nat "]) {
         ensure(ran.out.contains(word), || {

@@ -294,7 +294,7 @@ impl Node {
             "udpTimeout: 2m",
         ])?;
         let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
-        daemon.wait_for_log(LIMIT, &["synced. Plan"])?;
+        daemon.wait_for_log(LIMIT, &["synced: "])?;
         let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, HOST_PORT));
         let program = world.node.run(|| TcpListener::bind(everywhere));
         let node = Self {

@@ -158,11 +158,11 @@ fn diff() -> Outcome {
     ];
     // On a clean node: diff lists additions only, and creates nothing, not even the device.
     let ran = world.ipvsctl(files)?.exits(1)?;
-    let sets_and_rules = [
+    for word in [
         "+ create KUBE-CLUSTER-IP ",
         "+ add KUBE-IPVS-IPS 10.96.1.1",
-    ];
-    for word in sets_and_rules.into_iter().chain(["IPv6 rules: write nat "]) {
+        "@@ nat KUBE-SERVICES (IPv6",
+    ] {
         ensure(ran.out.contains(word), || {
             format!("{word:?} is missing in:\n{}", ran.out)
         })?;

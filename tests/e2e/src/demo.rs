@@ -1,9 +1,11 @@
 //! The demo: a shop of Services on one node. It checks every claim that it prints.
 
+mod broken;
 mod output;
 mod shop;
 mod window;
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,7 +39,7 @@ struct Stage {
 /// # Errors
 /// A claim does not hold.
 pub fn run() -> Outcome {
-    let mut output = Output::new(13);
+    let mut output = Output::new(14);
     let stage = set(&mut output)?;
     analyzed(&mut output, &stage)?;
     before(&mut output, &stage)?;
@@ -49,6 +51,7 @@ pub fn run() -> Outcome {
     removed(&mut output, &stage)?;
     repaired(&mut output, &stage, &daemon)?;
     device(&mut output, &stage, &daemon)?;
+    broken::explained(&mut output, &stage, &daemon)?;
     after(&mut output, &stage)?;
     window::cleaned(&mut output, &stage, &mut daemon)?;
     output.finish();
@@ -282,16 +285,22 @@ impl Stage {
         self.world.config(&["scheduler: rr", &audit])
     }
 
-    fn ipvsctl(&self, verb: &str) -> Outcome<crate::process::Ran> {
-        self.world.ipvsctl(&[
-            &verb,
+    /// Runs `ipvsctl` with the words of `line` and the input of the demo.
+    fn ipvsctl(&self, line: &str) -> Outcome<crate::process::Ran> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let config = self.config()?;
+        let mut arguments: Vec<&dyn AsRef<OsStr>> = Vec::new();
+        arguments.extend(words.iter().map(|word| word as &dyn AsRef<OsStr>));
+        let input: [&dyn AsRef<OsStr>; 6] = [
             &"--config",
-            &self.config()?,
+            &config,
             &"--kubeconfig",
             &self.api.kubeconfig,
             &"--node",
             &"node1",
-        ])
+        ];
+        arguments.extend(input);
+        self.world.ipvsctl(&arguments)
     }
 
     fn has_no_difference(&self) -> Outcome {

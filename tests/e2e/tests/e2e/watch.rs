@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         case("watch::counters_are_those_of_ipvsadm", counters),
         case("watch::connections_are_those_of_ipvsadm", connections),
+        case("watch::top_shows_traffic_on_a_terminal", terminal),
         case("watch::monitor_shows_changes", monitor),
         case(
             "watch::monitor_names_the_program_that_made_a_change",
@@ -199,6 +200,42 @@ fn connections() -> Outcome {
     let established =
         list(&summary, "realServers").filter_map(|real| real["states"]["ESTABLISHED"].as_u64());
     ensure(established.sum::<u64>() == 2, || format!("{summary}"))?;
+    open.into_iter().try_for_each(LongLived::close)
+}
+
+/// Shows `top` on a terminal of tmux, and its figures beside those of `ipvsadm`. The screen is in
+/// the directory `$VM_OUT` afterwards.
+fn terminal() -> Outcome {
+    let (cluster, open) = busy()?;
+    let tmux = |line: &str| cluster.world.tool(&format!("tmux -L top -u {line}"));
+    let ipvsctl = program("ipvsctl");
+    tmux(&format!(
+        "new-session -d -x 118 -y 20 {} top",
+        ipvsctl.display()
+    ))?;
+    let screen = || tmux("capture-pane -p");
+    let shown = within(SOON, || {
+        let shown = screen()?;
+        let words = ["default/web", "2"];
+        let is_busy = |line: &str| words.iter().all(|word| line.contains(word));
+        let has_rates = !shown.contains(", 0 packets/s");
+        ensure(has_rates && shown.lines().any(is_busy), || shown.clone())?;
+        Ok(shown)
+    })?;
+    let folder = std::env::var_os("VM_OUT").ok_or_else(|| Failure::new("VM_OUT is not set"))?;
+    let path = std::path::Path::new(&folder).join("top.txt");
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    std::fs::write(&path, &shown).map_err(failed)?;
+    tmux("send-keys Enter")?;
+    within(SOON, || {
+        let shown = screen()?;
+        ensure(shown.contains("10.96.1.1:80"), || shown)
+    })?;
+    tmux("send-keys q")?;
+    within(SOON, || match tmux("list-sessions") {
+        Ok(sessions) => Err(Failure::new(format!("top has not ended: {sessions}"))),
+        Err(_) => Ok(()),
+    })?;
     open.into_iter().try_for_each(LongLived::close)
 }
 

@@ -562,6 +562,6 @@ fn report_is_the_example_of_the_documentation() {
     });
     let text = crate::output::doctor::text(&broken, crate::output::doctor::Detail::Bad);
     let text = anstream::adapter::strip_str(&text).to_string();
-    let page = include_str!("../../../../../docs/operations.md");
+    let page = include_str!("../../../../../docs/workbench.md");
     assert!(page.contains(&text), "the page lacks:\n{text}");
 }

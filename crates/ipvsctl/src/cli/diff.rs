@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use model::ObjectName;
 
-use super::{Compared, Format};
+use super::{Compared, Format, service_name, service_names};
 use crate::grouping::Kind;
 
 const SHOWN: &str = "Output";
@@ -49,7 +49,7 @@ pub struct Diff {
     #[command(flatten)]
     pub compared: Compared,
     /// Show only the changes of this Service; may be given several times.
-    #[arg(long = "service", value_name = "NAMESPACE/NAME", value_parser = object_name, help_heading = SHOWN)]
+    #[arg(long = "service", value_name = "NAMESPACE/NAME", value_parser = service_name, add = service_names(), help_heading = SHOWN)]
     pub services: Vec<ObjectName>,
     /// Show only changes of this kind of entry; may be given several times.
     #[arg(long = "kind", value_name = "KIND", help_heading = SHOWN)]
@@ -93,15 +93,5 @@ impl DiffFormat {
             Self::Yaml => Format::Yaml,
             Self::Patch => return None,
         })
-    }
-}
-
-/// Parses `namespace/name`.
-fn object_name(text: &str) -> Result<ObjectName, String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-            Ok(ObjectName::new(namespace, name))
-        }
-        _ => Err("expected NAMESPACE/NAME, such as default/web".to_owned()),
     }
 }

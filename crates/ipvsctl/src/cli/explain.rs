@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use ipvs::Protocol;
 use model::ObjectName;
 
-use super::{Compared, Format, INPUT, socket_address};
+use super::{Compared, Format, INPUT, service_name, service_names, socket_address};
 
 /// Arguments of `explain`.
 #[derive(Args, Debug)]
@@ -62,7 +62,7 @@ Exit status: 0 the Service is served as its objects ask for, 1 it does not answe
 or has a finding of level error, 2 there is no such Service or a part of the input could not be read.")]
 pub struct ExplainService {
     /// The Service; a name without namespace is one of `default`.
-    #[arg(value_name = "NAMESPACE/NAME", value_parser = object_name)]
+    #[arg(value_name = "NAMESPACE/NAME", value_parser = service_name, add = service_names())]
     pub service: ObjectName,
     /// Show only the endpoints with this address.
     #[arg(long, value_name = "ADDRESS")]
@@ -117,15 +117,6 @@ pub struct AddressArgument {
     pub port: Option<NonZeroU16>,
     /// The protocol.
     pub protocol: Option<Protocol>,
-}
-
-/// Parses `namespace/name`, or the name of a Service in `default`.
-fn object_name(text: &str) -> Result<ObjectName, String> {
-    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
-    if namespace.is_empty() || name.is_empty() || name.contains('/') {
-        return Err("expected NAMESPACE/NAME, such as shop/web".to_owned());
-    }
-    Ok(ObjectName::new(namespace, name))
 }
 
 /// Parses `10.96.0.10`, `10.96.0.10:80`, `10.96.0.10:80/TCP` or the same with `[fd00::10]`.
@@ -195,16 +186,6 @@ mod tests {
             ("web", None),
         ] {
             assert_eq!(parsed(text), place, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_name_without_namespace_is_one_of_default() {
-        let parsed = |text| object_name(text).map(|name| name.to_string()).ok();
-        assert_eq!(parsed("shop/web").as_deref(), Some("shop/web"));
-        assert_eq!(parsed("web").as_deref(), Some("default/web"));
-        for text in ["", "/web", "shop/", "a/b/c"] {
-            assert_eq!(parsed(text), None, "{text}");
         }
     }
 }

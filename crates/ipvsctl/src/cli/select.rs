@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 use ipvs::Protocol;
 use model::ObjectName;
 
-use super::{INPUT, NodeArgs, Source, socket_address};
+use super::{INPUT, NodeArgs, Source, service_name, service_names, socket_address};
 
 const SELECTION: &str = "Selection";
 const SERVERS: &str = "Only for servers";
@@ -36,7 +36,7 @@ pub struct Select {
     #[arg(short, long, value_name = "NAME", help_heading = SELECTION)]
     pub namespace: Option<String>,
     /// For servers and connections: only those of this Service; may be given several times.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service, help_heading = SELECTION)]
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service_name, add = service_names(), help_heading = SELECTION)]
     pub service: Vec<ObjectName>,
     /// For servers and connections: only those of this virtual address.
     #[arg(long, value_name = "ADDRESS", help_heading = SELECTION)]
@@ -132,18 +132,6 @@ fn server(text: &str) -> Result<ServerAddress, String> {
         Err(_) => Err(
             "expected an IP address such as 10.1.2.3, 10.1.2.3:8080 or [fd00::3]:8080".to_owned(),
         ),
-    }
-}
-
-/// Parses the name of a Service.
-pub(super) fn service(text: &str) -> Result<ObjectName, String> {
-    match text.split_once('/') {
-        Some((namespace, name))
-            if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
-        {
-            Ok(ObjectName::new(namespace, name))
-        }
-        _ => Err("expected NAMESPACE/NAME, such as default/kubernetes".to_owned()),
     }
 }
 

@@ -1,16 +1,42 @@
 //! Arguments that several commands share: objects, node, output format.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use clap_complete::{ArgValueCandidates, CompletionCandidate};
+use model::ObjectName;
+use sources::proxy;
 
 use super::{INPUT, NODE};
+use crate::input::daemon;
 
 /// Parses an address with a port.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "expected an IP address with a port, such as 127.0.0.1:10249".to_owned())
+}
+
+/// Parses the name of a Service, `shop/web`; the namespace of `web` is `default`.
+pub(super) fn service_name(text: &str) -> Result<ObjectName, String> {
+    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+    if namespace.is_empty() || name.is_empty() || name.contains('/') {
+        return Err("expected NAMESPACE/NAME, such as shop/web".to_owned());
+    }
+    Ok(ObjectName::new(namespace, name))
+}
+
+/// Returns the names of Services that a shell may complete: those that kube-ipvsd serves on this
+/// node, by its default metrics address.
+pub(super) fn service_names() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let owners = daemon::owners(proxy::METRICS).unwrap_or_default();
+        let services: BTreeSet<String> = (owners.values())
+            .map(|owner| owner.service.to_string())
+            .collect();
+        services.into_iter().map(CompletionCandidate::new).collect()
+    })
 }
 
 /// Objects in files.
@@ -94,4 +120,19 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::service_name;
+
+    #[test]
+    fn a_name_without_namespace_is_one_of_default() {
+        let parsed = |text| service_name(text).map(|name| name.to_string()).ok();
+        assert_eq!(parsed("shop/web").as_deref(), Some("shop/web"));
+        assert_eq!(parsed("web").as_deref(), Some("default/web"));
+        for text in ["", "/web", "shop/", "a/b/c"] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
 }

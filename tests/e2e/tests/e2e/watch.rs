@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         case("watch::counters_are_those_of_ipvsadm", counters),
         case("watch::connections_are_those_of_ipvsadm", connections),
+        case("watch::names_of_services_are_completed", completed),
         case("watch::top_shows_traffic_on_a_terminal", terminal),
         case("watch::monitor_shows_changes", monitor),
         case(
@@ -201,6 +202,20 @@ fn connections() -> Outcome {
         list(&summary, "realServers").filter_map(|real| real["states"]["ESTABLISHED"].as_u64());
     ensure(established.sum::<u64>() == 2, || format!("{summary}"))?;
     open.into_iter().try_for_each(LongLived::close)
+}
+
+/// Completes the name of a Service as the script for bash does.
+fn completed() -> Outcome {
+    let cluster = Cluster::start(2, &[])?;
+    let mut command = cluster.world.node.command(program("ipvsctl"));
+    command.args(["--", "ipvsctl", "explain", "svc", "default/w"]);
+    command.env("COMPLETE", "bash");
+    command.env("_CLAP_COMPLETE_INDEX", "3");
+    command.env("_CLAP_COMPLETE_COMP_TYPE", "9");
+    command.env("_CLAP_COMPLETE_SPACE", "true");
+    command.env("_CLAP_IFS", "\n");
+    let asking = Process::start("ipvsctl", command)?;
+    (asking.wait_for_log(PRINTED, &["default/web"])).map(drop)
 }
 
 /// Shows `top` on a terminal of tmux, and its figures beside those of `ipvsadm`. The screen is in

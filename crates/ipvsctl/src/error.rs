@@ -81,6 +81,9 @@ pub enum Error {
         "failed to read the input of the running kube-ipvsd; give -f PATH or --kubeconfig FILE"
     )]
     Running(#[source] RunningError),
+    /// No object could be read.
+    #[error("no Service and no VirtualServer could be read: see the errors above")]
+    NothingRead,
     /// The kernel could not be opened.
     #[error(transparent)]
     Open(OpenError),

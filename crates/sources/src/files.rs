@@ -120,7 +120,9 @@ impl FileSet {
         let mut seen = BTreeSet::new();
         for path in self.paths.clone() {
             match paths::files_of(&path) {
-                Ok(files) => {
+                Ok(paths::Found { files, left_out }) => {
+                    let left_out = left_out.iter().map(|path| FileError::left_out(path));
+                    found.warnings.extend(left_out);
                     for file in files {
                         self.add(&file, file::read(&file), &mut merged, &mut found);
                         seen.insert(file);

@@ -35,11 +35,11 @@ pub enum ConfigCommand {
 Examples:
   ipvsctl config check /var/lib/kube-proxy/config.conf
   kubectl -n kube-system get configmap kube-proxy -o jsonpath='{.data.config\\.conf}' |
-    ipvsctl config check /dev/stdin
+    ipvsctl config check -
 
 Exit status: 0 the file is valid, 1 it has mistakes, 2 it cannot be read.")]
 pub struct ConfigCheck {
-    /// File with a KubeProxyConfiguration or a KubeIpvsConfiguration.
+    /// File with a KubeProxyConfiguration or a KubeIpvsConfiguration; - for standard input.
     pub file: PathBuf,
     /// Treat unknown and removed fields of kube-proxy's file as mistakes, not as warnings.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! `ipvsctl config`.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -42,10 +42,17 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
         strict: *strict_config,
         ..NodeOverrides::default()
     };
-    let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+    let text = match file == Path::new("-") {
+        true => io::read_to_string(io::stdin()),
+        false => fs::read_to_string(file),
+    };
+    let text = text.map_err(|error| unreadable(file, &error))?;
     // The result must not depend on the name of this host.
     let resolve = |document: Document| document.resolve(&overrides, "host");
-    let name = file.display().to_string();
+    let name = match file == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    };
     match config::parse(&name, &text).and_then(resolve) {
         Ok(resolved) => {
             node::report(&resolved);

@@ -21,6 +21,23 @@ pub struct Cluster {
     pub whole: bool,
 }
 
+impl Cluster {
+    /// Returns the cluster, unless the input has mistakes and nothing that is served could be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingRead`].
+    pub fn unless_unread(self) -> Result<Self, Error> {
+        let state = &self.state;
+        let is_empty =
+            state.service_names().next().is_none() && state.virtual_servers().next().is_none();
+        match is_empty && !self.whole {
+            true => Err(Error::NothingRead),
+            false => Ok(self),
+        }
+    }
+}
+
 /// Reads files, directories and standard input. Reports mistakes on standard error and returns the
 /// readable objects. With `strict`, warnings are mistakes.
 #[must_use]
@@ -77,7 +94,7 @@ pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
         context,
     } = source;
     if !paths.is_empty() {
-        return Ok(from_files(paths, *strict));
+        return from_files(paths, *strict).unless_unread();
     }
     let kubeconfig = (kubeconfig.as_deref()).or(node.config.kubeconfig.as_deref());
     from_api_server(kubeconfig, context.as_deref(), node)

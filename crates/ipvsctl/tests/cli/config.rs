@@ -161,3 +161,18 @@ fn spellings_of_kube_proxy_are_accepted() {
     let ran = folder.run("config show --cleanup=true");
     assert_ne!(ran.status, 0);
 }
+
+#[test]
+fn a_configuration_is_read_from_standard_input_and_misspelt_fields_are_told() {
+    let folder = Folder::new().with(
+        "config.yaml",
+        "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\nipvs: {schedular: rr}\n",
+    );
+    let file = std::fs::File::open(folder.file("config.yaml")).expect("the file");
+    let ran = folder.run_with("config check -", |command| {
+        command.stdin(file);
+    });
+    ran.exits(1).says(
+        "error: ipvs.schedular: is no field of a KubeIpvsConfiguration, is ipvs.scheduler meant?",
+    );
+}

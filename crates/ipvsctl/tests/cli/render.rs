@@ -208,3 +208,10 @@ fn files_without_services_are_a_warning() {
         "warning: map.yaml: no Services or VirtualServers found\n"
     );
 }
+
+#[test]
+fn nothing_is_rendered_if_nothing_can_be_read() {
+    let ran = Folder::new().run("render -f nosuch --node node1").exits(2);
+    assert_eq!(ran.out, "");
+    ran.says("error: no Service and no VirtualServer could be read: see the errors above");
+}

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use model::config::{HEALTHZ_PORT, METRICS_PORT};
 use serde_json::Value;
+use strsim::levenshtein;
 
 pub use self::extra::{EXTRA_FLAGS, ExtraFlag};
 pub use super::field::{Effect, Field};
@@ -404,16 +405,29 @@ pub(super) fn is_section(path: &str) -> bool {
     FIELDS.iter().any(is_below)
 }
 
+/// Maximum number of different letters in a misspelt path.
+const MISSPELT: usize = 2;
+
 /// Describes a path that is neither a field nor a section in a `kind`.
 pub(super) fn unknown(path: &str, kind: &str) -> String {
     let retired = RETIRED.iter().find(|(retired, _)| *retired == path);
     if let Some((_, instead)) = retired {
         return format!("is no field of kube-proxy any more: {instead}");
     }
-    let meant = FIELDS.iter().find_map(|field| {
-        let head = field.path.get(..path.len())?;
-        (head.eq_ignore_ascii_case(path) && is_in(field.path, head)).then_some(head)
+    // A field, or a section of fields.
+    let known = FIELDS.iter().flat_map(|field| {
+        let sections = field
+            .path
+            .match_indices('.')
+            .map(|(end, _)| &field.path[..end]);
+        sections.chain([field.path])
     });
+    let given = path.to_ascii_lowercase();
+    let meant = known
+        .map(|known| (levenshtein(&known.to_ascii_lowercase(), &given), known))
+        .filter(|(distance, _)| *distance <= MISSPELT)
+        .min()
+        .map(|(_, known)| known);
     let meant = meant.map_or_else(String::new, |meant| format!(", is {meant} meant?"));
     format!("is no field of a {kind}{meant}")
 }

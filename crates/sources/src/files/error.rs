@@ -35,6 +35,9 @@ pub enum FileErrorKind {
         /// Message of the operating system.
         cause: String,
     },
+    /// A subdirectory with manifests.
+    #[error("the directory is not read, since subdirectories are not searched; name it too")]
+    LeftOut,
     /// Neither YAML nor JSON. The document is ignored.
     #[error("invalid YAML or JSON: {0}; the document is ignored")]
     Syntax(SafeText),
@@ -97,6 +100,10 @@ impl FileError {
                 cause: cause.to_string(),
             },
         )
+    }
+
+    pub(super) fn left_out(directory: &Path) -> Self {
+        Self::new(directory, None, FileErrorKind::LeftOut)
     }
 
     pub(super) fn new(file: &Path, place: Option<Place>, kind: FileErrorKind) -> Self {

@@ -1,6 +1,7 @@
 //! Kinds and fields that look misspelt.
 
 use serde_json::Value;
+use strsim::levenshtein as distance;
 
 use crate::virtual_server;
 use crate::yaml::Step;
@@ -36,24 +37,6 @@ pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
         (true, "") => format!("apiVersion is missing, expected {versions}"),
         (true, _) => format!("unknown apiVersion `{api_version}`, expected {versions}"),
     })
-}
-
-/// Returns the edit distance: the minimum number of letters to add, remove or replace.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    // The end of a much longer word does not matter: the distance is large anyway.
-    let one: Vec<char> = one.chars().take(other.len() + 4).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// Allowed fields of an object. The shape of a list is that of its items.

@@ -84,6 +84,31 @@ fn manifests_in_a_directory_are_read_in_order() {
 }
 
 #[test]
+fn subdirectories_with_manifests_are_told() {
+    let folder = folder(&[("a.yaml", &named(SERVICE, "a"))]);
+    for (name, file) in [
+        ("more", "b.yaml"),
+        ("..data", "b.yaml"),
+        ("notes", "README"),
+    ] {
+        let directory = folder.path().join(name);
+        fs::create_dir(&directory).expect("a directory");
+        fs::write(directory.join(file), named(SERVICE, "b")).expect("a file");
+    }
+    let found = read(&[folder.path().to_owned()]);
+    assert_eq!(found.objects.len(), 1);
+    let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+    let left_out = folder.path().join("more");
+    assert_eq!(
+        warnings,
+        [format!(
+            "{}: the directory is not read, since subdirectories are not searched; name it too",
+            left_out.display()
+        )]
+    );
+}
+
+#[test]
 fn a_syntax_error_affects_only_its_document() {
     let text = format!(
         "{}---\nkind: [Service\n---\n{}",

@@ -8,10 +8,11 @@ use trace::{End, trace as path_of};
 
 use crate::cli::{Format, Sender, Trace};
 use crate::error::{Error, Status};
-use crate::input::cluster::{self, Cluster};
-use crate::input::node::{self, Fallback, Node};
+use crate::input::cluster::Cluster;
+use crate::input::desired::Origin;
+use crate::input::node::Node;
 use crate::input::surroundings::{self, Machine, Packet, Scene, destination, health_port, sender};
-use crate::input::{Input, live};
+use crate::input::{Input, live, running};
 use crate::output::{self, show};
 use crate::schema;
 use crate::style;
@@ -108,9 +109,14 @@ fn read(args: &Trace) -> Result<View, Error> {
     if args.live.as_deref() == Some(stdin) && args.source.paths.iter().any(|path| path == stdin) {
         return Err(Error::StandardInputTwice);
     }
-    let mut node = node::read(&args.node, Fallback::Host)?;
+    // Saved and desired tables may be those of another node.
+    let origin = match args.desired || args.live.is_some() {
+        true => Origin::of_arguments(&args.source, &args.node),
+        false => Origin::find(&args.source, &args.node, Path::new(running::PROC)),
+    };
+    let mut node = origin.node()?;
     let (health_port, backend) = (health_port(&node.config), node.backend());
-    let cluster = objects(args, &node)?;
+    let cluster = objects(args, &origin, &mut node)?;
     let (input, snapshot, tables) = if args.desired {
         let input = Input::compile(cluster, node);
         let snapshot = of_desired(&input.desired);
@@ -135,8 +141,8 @@ fn read(args: &Trace) -> Result<View, Error> {
 }
 
 /// Reads the objects. Live and saved tables can be traced without them.
-fn objects(args: &Trace, node: &Node) -> Result<Cluster, Error> {
-    match cluster::from_source(&args.source, node) {
+fn objects(args: &Trace, origin: &Origin<'_>, node: &mut Node) -> Result<Cluster, Error> {
+    match origin.cluster(node) {
         Err(Error::NoCluster(_)) if !args.desired => {
             style::warning(
                 "no objects: names of Services and the nodes of endpoints are not known; give -f \

@@ -59,10 +59,9 @@ fn error_names_the_missing_module_and_render_works() {
         run("render --section ipvs --section addresses -f shop.yaml --node node1");
     assert_eq!((status, err.as_str()), (Some(0), ""));
     assert_eq!(out, include_str!("data/shop.txt"));
-    let (status, out, err) = run("doctor");
+    let (status, out, err) = run("doctor -o wide");
     assert_eq!((status, err.as_str()), (Some(1), ""), "{out}");
-    let problem =
-        "problem  ipvs: the kernel has no IPVS, or the module ip_vs is not loaded\n         why: ";
+    let problem = "problem  ipvs: the kernel has no IPVS, or the module ip_vs is not loaded\n         users see: ";
     assert!(out.starts_with(problem), "{out}");
     assert!(out.contains("\nok       leftovers: "), "{out}");
     let (_, out, _) = run("version");

@@ -101,7 +101,7 @@ pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
     let daemon = files.daemon()?;
     let line = daemon.synced(FIRST)?;
     sample("daemon: restart", shape, OURS, began.elapsed());
-    if !line.contains("synced, nothing to do") {
+    if !line.contains("synced: nothing to do") {
         return Err(format!("a restart on a node with correct tables: {line}").into());
     }
     memory("daemon: restart", shape, daemon.usage()?);

@@ -63,7 +63,7 @@ fn takeover(name: &str) -> Outcome {
 
     let mut daemon = start(&lab.world, &recorded)?;
     let log = daemon.wait_for_log(FIRST, &["synced: "])?;
-    ensure(log.contains(", 0 to delete"), || {
+    ensure(log.contains(", 0 deleted"), || {
         format!("the daemon deletes entries; log:\n{log}")
     })?;
     live(&held)?;

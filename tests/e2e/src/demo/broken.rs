@@ -24,7 +24,7 @@ pub(super) fn explained(output: &mut Output, stage: &Stage, daemon: &Process) ->
         output.command(command, "");
     }
     let doctor = stage.ipvsctl("doctor")?.exits(1)?.out;
-    output.command("ipvsctl doctor", &problems(&doctor));
+    output.command("ipvsctl doctor", &doctor);
     for word in ["default/front", "verdict:"] {
         ensure(doctor.contains(word), || doctor.clone())?;
     }
@@ -43,15 +43,6 @@ pub(super) fn explained(output: &mut Output, stage: &Stage, daemon: &Process) ->
     let tally = probe.ask(30).complete()?;
     output.count(&FRONT.question(Family::V4), &tally);
     in_equal_shares(&tally, &super::FRONT_PODS[1..])
-}
-
-/// Returns the problems of a report of the doctor and its verdict, without warnings.
-fn problems(report: &str) -> String {
-    let blocks = report.split("\n\n");
-    let shown: Vec<&str> = blocks
-        .filter(|block| block.starts_with("problem") || block.contains("verdict:"))
-        .collect();
-    shown.join("\n\n")
 }
 
 /// Returns the section of an explanation with this heading, and the verdict.

@@ -23,7 +23,8 @@ const PROGRAMS: [(&str, &str); 4] = [
 #[command(after_help = "\
 It builds the programs and the container image, boots a VM and reports each step: a shop of Services
 on one node, kube-ipvsd from its image, requests that are spread over pods, a node port and a load balancer, endpoints
-that are added and removed, a deletion by hand that is repaired, and a cleanup. Debian packages
+that are added and removed, a deletion by hand that is repaired, a broken node that `ipvsctl`
+explains, and a cleanup. Debian packages
 that are missing are installed if you are root, else named. The exit status is 0 if every check holds.")]
 pub(crate) struct Arguments {
     /// Kernel of the VM

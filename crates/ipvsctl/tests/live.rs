@@ -344,7 +344,7 @@ fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
 /// Runs `ipvsctl` on a terminal. Once it has printed `prompt`, types `typed` and calls `meanwhile`
 /// with its process id. Returns its output and its exit status.
 ///
-/// What is typed earlier would be translated by the terminal, which a full-screen program sets to
+/// The terminal would translate text that is typed earlier, since a full-screen program sets it to
 /// raw mode first.
 fn on_terminal(
     node: &Node,

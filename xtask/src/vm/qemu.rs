@@ -38,6 +38,7 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
     job.settings(SETTINGS)?;
     let initrd = job.directory.join("initrd");
     write_initrd(project, spec, job, &kept, &initrd)?;
+    let memory = spec.memory_mib + memory_of_initrd(&initrd)?;
     let archive = job.directory.join("out.tar");
     let mut command = Command::new("qemu-system-x86_64");
     command.args(accelerator(
@@ -45,7 +46,7 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
     ));
     command
         .args(["-smp", "2", "-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-m", &format!("{}M", spec.memory_mib)])
+        .args(["-m", &format!("{memory}M")])
         .args(["-serial", "stdio"])
         .arg("-kernel")
         .arg(image_of(&kernel)?)
@@ -68,6 +69,16 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
         command,
         archive: Some(archive),
     })
+}
+
+/// Returns the memory in MiB that a guest needs for its initrd: for the file and for its content at
+/// the same time.
+///
+/// The content is in a tmpfs of at most half of the memory (`shmem_default_max_blocks`, mm/shmem.c).
+/// What does not fit is missing, and the guest stops for want of its modules.
+fn memory_of_initrd(initrd: &Path) -> Result<u64> {
+    let metadata = fs::metadata(initrd).context(|| format!("reading {}", initrd.display()))?;
+    Ok(2 * metadata.len().div_ceil(1 << 20))
 }
 
 /// Returns the accelerator. Hardware virtualisation is used only if the processor has it: inside a

@@ -72,7 +72,7 @@ pub struct SiteExplanation {
     pub outcome: SiteOutcome,
 }
 
-/// How an address and port are served.
+/// An address and port as they are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteOutcome {
     /// The node serves the frontend.

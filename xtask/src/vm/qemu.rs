@@ -75,7 +75,7 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
 /// the same time.
 ///
 /// The content is in a tmpfs of at most half of the memory (`shmem_default_max_blocks`, mm/shmem.c).
-/// What does not fit is missing, and the guest stops for want of its modules.
+/// Files that do not fit are missing, and the guest stops for want of its modules.
 fn memory_of_initrd(initrd: &Path) -> Result<u64> {
     let metadata = fs::metadata(initrd).context(|| format!("reading {}", initrd.display()))?;
     Ok(2 * metadata.len().div_ceil(1 << 20))

@@ -11,7 +11,7 @@ pub use self::place::{AddressKind, AddressServer, AddressService, Place, Presenc
 use super::finding::Finding;
 use super::plan::Change;
 
-/// How one node serves a Service, and why.
+/// A Service as one node serves it, with the reasons.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceExplanation {

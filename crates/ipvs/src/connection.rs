@@ -120,9 +120,7 @@ pub fn parse_connection(line: &str) -> Result<Connection, ConnectionError> {
 /// Parses the names of `ip_vs_proto_name`, `net/netfilter/ipvs/ip_vs_core.c`, Linux 6.1.
 fn protocol(name: &str) -> Option<Protocol> {
     match name {
-        "TCP" => Some(Protocol::Tcp),
-        "UDP" => Some(Protocol::Udp),
-        "SCTP" => Some(Protocol::Sctp),
+        "TCP" | "UDP" | "SCTP" => Protocol::named(name),
         "IP" => Some(Protocol::Other(0)),
         "ICMP" => Some(Protocol::Other(1)),
         "ICMPv6" => Some(Protocol::Other(58)),

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use self::collect::{Collected, collect};
+pub use self::collect::{Collected, Content, collect};
 pub use self::secrets::without_secrets;
 
 /// A part of the archive.
@@ -119,7 +119,7 @@ const FILES: [(&str, &str); 6] = [
 ];
 
 /// Pages of kube-ipvsd.
-const PAGES: [(&str, &str, &str); 5] = [
+const PAGES: [(&str, &str, &str); 6] = [
     (
         "daemon/statusz.json",
         "status of kube-ipvsd",
@@ -127,6 +127,7 @@ const PAGES: [(&str, &str, &str); 5] = [
     ),
     ("daemon/metrics.txt", "metrics of kube-ipvsd", "/metrics"),
     ("daemon/drains.json", "draining real servers", "/drains"),
+    ("daemon/owners.json", "owners of virtual servers", "/owners"),
     (
         "daemon/changes.json",
         "last changes of the tables by kube-ipvsd",

@@ -61,7 +61,7 @@ pub struct Entry {
 pub struct Note {
     /// The file; `-` for standard input.
     pub file: PathBuf,
-    /// Line, counted from 1.
+    /// Line, counted from 1; 0 if unknown.
     pub line: usize,
     /// The problem and what happens.
     pub text: SafeText,
@@ -71,7 +71,11 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file.display(), self.line, self.text)
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:", self.line)?;
+        }
+        write!(f, " {}", self.text)
     }
 }
 

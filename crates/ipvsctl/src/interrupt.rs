@@ -16,12 +16,22 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Handles the signals from now on.
+    /// Handles the signals from now on. A first signal ends the command, and later ones do nothing.
     ///
     /// # Errors
     ///
     /// A handler cannot be installed.
     pub fn install() -> Result<Self, Error> {
+        Self::install_with(|_| {})
+    }
+
+    /// Handles the signals from now on. The first signal ends the command. After each signal
+    /// `then` is called with its number, from 1.
+    ///
+    /// # Errors
+    ///
+    /// A handler cannot be installed.
+    pub fn install_with(then: impl Fn(u32) + Send + 'static) -> Result<Self, Error> {
         let interrupt = Self::default();
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -39,11 +49,14 @@ impl Interrupt {
         };
         let ended = interrupt.clone();
         thread::spawn(move || {
-            runtime.block_on(async {
-                let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-                futures::future::select_all(waits).await;
-            });
-            ended.set();
+            for number in 1.. {
+                runtime.block_on(async {
+                    let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+                    futures::future::select_all(waits).await;
+                });
+                ended.set();
+                then(number);
+            }
         });
         Ok(interrupt)
     }
@@ -75,7 +88,23 @@ impl Interrupt {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use rustix::process::{Signal, getpid, kill_process};
+
     use super::*;
+
+    #[test]
+    fn a_signal_ends_the_command_and_not_the_process() {
+        let interrupt = Interrupt::install().expect("handlers");
+        assert!(!interrupt.is_set());
+        kill_process(getpid(), Signal::TERM).expect("a signal");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !interrupt.is_set() {
+            assert!(Instant::now() < deadline, "the signal did not arrive");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
 
     #[test]
     fn a_wait_ends_with_the_command() {

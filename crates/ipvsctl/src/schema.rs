@@ -48,7 +48,7 @@ use serde::Serialize;
 pub use self::change::{DaemonChange, DaemonChanges, TableChange, effect_name};
 pub use self::checkup::{Check, Checkup, CheckupServices, CheckupSummary};
 pub use self::connections::{
-    Connection, ConnectionList, ConnectionSummary, Endpoint, RealServerConnections, protocol_name,
+    Connection, ConnectionList, ConnectionSummary, Endpoint, RealServerConnections,
 };
 pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
@@ -74,6 +74,7 @@ pub use self::read::{SchemaError, looks_like, parse};
 pub use self::statistics::Statistics;
 pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
+    protocol_name,
 };
 pub use self::trace::{
     Subject, Trace, TraceOutcome, TraceStep, TraceVerdict, TracedPacket, TracedRealServer,

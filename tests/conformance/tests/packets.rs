@@ -97,7 +97,7 @@ fn explained() -> Result<(), Failed> {
     }
     match wrong.first() {
         None => Ok(()),
-        Some(first) => Err(format!("{} probes, the first: {first}", wrong.len()).into()),
+        Some(first) => Err(format!("{} traces, the first: {first}", wrong.len()).into()),
     }
 }
 

@@ -15,6 +15,15 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// Returns TCP, UDP or SCTP by its name, in upper or lower case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let named = [Self::Tcp, Self::Udp, Self::Sctp];
+        (named.into_iter()).find(|protocol| protocol.to_string().eq_ignore_ascii_case(name))
+    }
+}
+
 impl From<u8> for Protocol {
     fn from(number: u8) -> Self {
         match number {

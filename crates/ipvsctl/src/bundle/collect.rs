@@ -25,7 +25,25 @@ pub struct Collected {
     /// Its content in a few words.
     pub about: &'static str,
     /// Content, without secrets; or the reason why there is none.
-    pub content: Result<String, String>,
+    pub content: Result<Content, String>,
+}
+
+/// Content of a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The content of its file.
+    pub text: String,
+    /// Exit status and messages of the program that wrote it; empty if there are none.
+    pub messages: String,
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            messages: String::new(),
+        }
+    }
 }
 
 /// Collects `part`. It never fails and never waits longer than its deadline.
@@ -36,12 +54,14 @@ pub async fn collect(part: Part) -> Collected {
             Err(error) => Err(error.to_string()),
         },
         Origin::Program(program, args) => output(Command::new(program).args(*args)).await,
-        Origin::File(path) => tail(path).map_err(|error| error.to_string()),
+        Origin::File(path) => tail(path)
+            .map(Content::from)
+            .map_err(|error| error.to_string()),
         Origin::Page(address, path) => {
             let (address, path) = (*address, *path);
             let page = tokio::task::spawn_blocking(move || proxy::get(address, path)).await;
             match page {
-                Ok(page) => page.map_err(|error| error.to_string()),
+                Ok(page) => page.map(Content::from).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         }
@@ -49,29 +69,29 @@ pub async fn collect(part: Part) -> Collected {
     Collected {
         name: part.name,
         about: part.about,
-        content: content.map(|text| without_secrets(&text)),
+        content: content.map(|Content { text, messages }| Content {
+            text: without_secrets(&text),
+            messages: without_secrets(&messages),
+        }),
     }
 }
 
-/// Returns the output of `command`, followed by its messages and its exit status if there are any.
-async fn output(command: &mut Command) -> Result<String, String> {
+/// Returns the output of `command` with its messages.
+async fn output(command: &mut Command) -> Result<Content, String> {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let ended = match timeout(DEADLINE, running).await {
         Ok(ended) => ended.map_err(|error| error.to_string())?,
         Err(_) => return Err(format!("no end after {} s", DEADLINE.as_secs())),
     };
-    let mut text = last(&ended.stdout);
-    let messages = last(&ended.stderr);
+    let text = last(&ended.stdout);
+    let mut messages = last(&ended.stderr);
     if !ended.status.success() && text.is_empty() {
         return Err(format!("{}: {}", ended.status, messages.trim()));
     }
     if !messages.is_empty() {
-        text.push_str(&format!(
-            "\n# {}, with these messages:\n{messages}",
-            ended.status
-        ));
+        messages = format!("{}\n{messages}", ended.status);
     }
-    Ok(text)
+    Ok(Content { text, messages })
 }
 
 /// Returns the last bytes of `output` as text.

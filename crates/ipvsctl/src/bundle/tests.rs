@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
-use super::{Origin, Part, Request, collect, parts, without_secrets};
+use super::{Content, Origin, Part, Request, collect, parts, without_secrets};
 
-fn collected(origin: Origin) -> Result<String, String> {
+fn collected(origin: Origin) -> Result<Content, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -60,11 +60,11 @@ fn output_messages_and_status_of_a_program_are_collected() {
         "sh",
         &["-c", "echo out; echo message >&2; exit 1"],
     ));
-    let text = all.expect("an output");
-    assert_eq!(
-        text,
-        "out\n\n# exit status: 1, with these messages:\nmessage\n"
-    );
+    let expected = Content {
+        text: "out\n".to_owned(),
+        messages: "exit status: 1\nmessage\n".to_owned(),
+    };
+    assert_eq!(all.expect("an output"), expected);
     let failed = collected(Origin::Program("sh", &["-c", "echo message >&2; exit 2"]));
     assert_eq!(failed.expect_err("no output"), "exit status: 2: message");
     assert!(collected(Origin::Program("no-such-program", &[])).is_err());
@@ -75,7 +75,7 @@ fn only_the_end_of_a_long_file_is_collected() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     file.as_file().set_len((32 << 20) + 1).expect("a long file");
     let text = collected(Origin::File(file.path().to_owned())).expect("a text");
-    assert_eq!(text.len(), 32 << 20);
+    assert_eq!(text.text.len(), 32 << 20);
     assert!(collected(Origin::File(PathBuf::from("/nowhere"))).is_err());
 }
 

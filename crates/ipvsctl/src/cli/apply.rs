@@ -22,7 +22,7 @@ apply changes nothing and has status 2 if
 
   - kube-ipvsd or kube-proxy runs on the node. It would undo the changes at its next audit, and until \
 then connections to the changed Services fail. --force applies them all the same.
-  - the plan deletes all virtual servers of Services, or deletes any while the input has no Service: a \
+  - the plan deletes all virtual servers of Services, or deletes any while the input has no Service and no VirtualServer: a \
 wrong directory looks like that. --allow-empty applies it all the same.
 
 Ctrl-C and SIGTERM stop apply between two batches of changes. It then prints the numbers of changes that \
@@ -73,15 +73,9 @@ fn virtual_server(text: &str) -> Result<VirtualServerKey, String> {
     }
     let (at, protocol) = text.rsplit_once('/').ok_or_else(wrong)?;
     let at: SocketAddr = at.parse().map_err(|_| wrong())?;
-    let protocol = match protocol.to_ascii_uppercase().as_str() {
-        "TCP" => Protocol::Tcp,
-        "UDP" => Protocol::Udp,
-        "SCTP" => Protocol::Sctp,
-        _ => return Err(wrong()),
-    };
     Ok(VirtualServerKey::Address {
         address: at.ip(),
         port: at.port(),
-        protocol,
+        protocol: Protocol::named(protocol).ok_or_else(wrong)?,
     })
 }

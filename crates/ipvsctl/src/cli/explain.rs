@@ -133,7 +133,7 @@ fn place(text: &str) -> Result<AddressArgument, String> {
         });
     }
     let (at, protocol) = match text.split_once('/') {
-        Some((at, protocol)) => (at, Some(self::protocol(protocol).ok_or_else(mistake)?)),
+        Some((at, protocol)) => (at, Some(Protocol::named(protocol).ok_or_else(mistake)?)),
         None => (text, None),
     };
     let at: SocketAddr = at.parse().map_err(|_| mistake())?;
@@ -142,11 +142,6 @@ fn place(text: &str) -> Result<AddressArgument, String> {
         port: Some(NonZeroU16::new(at.port()).ok_or_else(mistake)?),
         protocol,
     })
-}
-
-fn protocol(text: &str) -> Option<Protocol> {
-    let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-    (all.into_iter()).find(|protocol| protocol.to_string().eq_ignore_ascii_case(text))
 }
 
 #[cfg(test)]

@@ -136,12 +136,7 @@ fn server(text: &str) -> Result<ServerAddress, String> {
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "tcp" => Ok(Protocol::Tcp),
-        "udp" => Ok(Protocol::Udp),
-        "sctp" => Ok(Protocol::Sctp),
-        _ => Err("expected tcp, udp or sctp".to_owned()),
-    }
+    Protocol::named(text).ok_or_else(|| "expected tcp, udp or sctp".to_owned())
 }
 
 /// Parses a number of seconds from 0.1 to a day.

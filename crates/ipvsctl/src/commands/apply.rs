@@ -2,9 +2,10 @@
 
 mod carry_out;
 mod guard;
-mod interrupt;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process;
 
 use kernel::{Kernel, LinuxKernel, ModulePolicy};
 
@@ -12,12 +13,16 @@ use crate::cli::Apply;
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback};
 use crate::input::view::View;
-use crate::input::{Input, cluster, facts, live};
+use crate::input::{Input, cluster, facts, live, running};
+use crate::interrupt::Interrupt;
 use crate::output::{plan, print, progress};
+use crate::style;
 
 pub use self::carry_out::{Applied, carry_out};
 pub use self::guard::{Guard, Refusal};
-pub use self::interrupt::Interrupt;
+
+/// Exit status after a second signal.
+const FAILED: i32 = 2;
 
 /// Shows the plan, checks that it is safe, asks, and applies it.
 ///
@@ -49,6 +54,7 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     guard.check_plan(&view).map_err(Error::Refused)?;
     guard
         .check_proxies(|| facts::proxies(metrics))
+        .and_then(|()| guard.check_processes(|| running::find(Path::new(running::PROC))))
         .map_err(Error::Refused)?;
     if !args.yes {
         confirm()?;
@@ -58,7 +64,7 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
 
 /// Applies the plan of `view` until it is done or interrupted, and prints the outcome.
 fn apply(kernel: &mut dyn Kernel, view: &View) -> Result<Status, Error> {
-    let interrupt = Interrupt::listen().map_err(Error::Runtime)?;
+    let interrupt = Interrupt::install_with(on_signal)?;
     let bar = progress::bar(view.plan.ops().count());
     let applied = carry_out(kernel, &view.plan, &bar, || interrupt.is_set());
     print(&format!("{applied}\n"))?;
@@ -66,6 +72,18 @@ fn apply(kernel: &mut dyn Kernel, view: &View) -> Result<Status, Error> {
         true => view.status(false),
         false => Status::Failed,
     })
+}
+
+/// Says what a signal does. The second one ends the process at once.
+fn on_signal(number: u32) {
+    if number == 1 {
+        style::note("stopping after the current batch of changes; a second Ctrl-C ends at once");
+        return;
+    }
+    style::error(
+        "ended at once: the current batch may be applied in part; run the command again to finish",
+    );
+    process::exit(FAILED);
 }
 
 fn can_ask() -> bool {

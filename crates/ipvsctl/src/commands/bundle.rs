@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sources::proxy;
 
-use crate::bundle::{self, Collected, Request};
+use crate::bundle::{self, Collected, Content, Request};
 use crate::cli::{Bundle, NodeArgs, Source};
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback, on_loopback};
@@ -41,23 +41,27 @@ pub fn run(args: &Bundle) -> Result<Status, Error> {
         metrics: Some(on_loopback(metrics)),
         logs: logs(args.logs.as_deref()),
     };
-    let collected = collect(&request)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |time| time.as_secs());
     let folder = format!("kube-ipvs-bundle-{name}-{now}");
     let path = (args.file.clone()).unwrap_or_else(|| PathBuf::from(format!("{folder}.tar")));
-    let contents = contents(&collected);
     let failed = |source| Error::Bundle {
         path: path.clone(),
         source,
     };
     if path == Path::new("-") {
+        let collected = collect(&request)?;
+        let contents = contents(&collected);
         archive(io::stdout().lock(), &folder, now, &contents, &collected).map_err(Error::Output)?;
         return Ok(Status::Done);
     }
+    // A file that cannot be written is told before the parts are collected, which takes a while.
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(&path);
-    archive(file.map_err(failed)?, &folder, now, &contents, &collected).map_err(failed)?;
+    let file = file.map_err(failed)?;
+    let collected = collect(&request)?;
+    let contents = contents(&collected);
+    archive(file, &folder, now, &contents, &collected).map_err(failed)?;
     print(&contents)?;
     style::note(&format!(
         "{} is written. It contains names and addresses of Services, endpoints and clients: look \
@@ -92,7 +96,7 @@ fn contents(collected: &[Collected]) -> String {
     } in collected
     {
         let line = match content {
-            Ok(content) => format!("{name:28} {:>9} bytes  {about}\n", content.len()),
+            Ok(content) => format!("{name:28} {:>9} bytes  {about}\n", content.text.len()),
             Err(problem) => format!("{name:28} {:>15}  {about}: {problem}\n", "missing"),
         };
         text.push_str(&line);
@@ -108,9 +112,16 @@ fn archive(
     collected: &[Collected],
 ) -> io::Result<()> {
     let mut archive = tar::Builder::new(out);
-    let have = |part: &Collected| Some((part.name.clone(), part.content.clone().ok()?));
+    // Messages have a file of their own, so that JSON and YAML stay what they are.
+    let files = |part: &Collected| {
+        let Content { text, messages } = part.content.clone().unwrap_or_default();
+        let output = part.content.is_ok().then(|| (part.name.clone(), text));
+        let has_messages = !messages.is_empty();
+        let messages = has_messages.then(|| (format!("{}.messages.txt", part.name), messages));
+        output.into_iter().chain(messages)
+    };
     let first = ("CONTENTS.txt".to_owned(), contents.to_owned());
-    for (name, content) in std::iter::once(first).chain(collected.iter().filter_map(have)) {
+    for (name, content) in std::iter::once(first).chain(collected.iter().flat_map(files)) {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o600);
@@ -128,6 +139,7 @@ fn of_source(source: &Source) -> Vec<OsString> {
     }
     option(&mut args, "--kubeconfig", source.kubeconfig.as_ref());
     option(&mut args, "--context", source.context.as_ref());
+    switch(&mut args, "--strict", source.strict);
     args
 }
 
@@ -137,12 +149,19 @@ fn of_node(node: &NodeArgs) -> Vec<OsString> {
     option(&mut args, "--node", node.node.as_ref());
     option(&mut args, "--config", node.config.as_ref());
     option(&mut args, "--node-state", node.node_state.as_ref());
+    switch(&mut args, "--strict-config", node.strict_config);
     args
 }
 
 fn option(args: &mut Vec<OsString>, name: &str, value: Option<&(impl Into<OsString> + Clone)>) {
     if let Some(value) = value {
         args.extend([name.into(), value.clone().into()]);
+    }
+}
+
+fn switch(args: &mut Vec<OsString>, name: &str, is_given: bool) {
+    if is_given {
+        args.push(name.into());
     }
 }
 

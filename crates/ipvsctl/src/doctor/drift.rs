@@ -27,9 +27,6 @@ use super::process::repair;
 use super::{Diagnosis, Severity};
 use crate::output::plan::line;
 
-/// Maximum number of entries that a problem lists.
-const LISTED: usize = 100;
-
 /// Differences of one kind.
 #[derive(Debug, Default)]
 struct Group {
@@ -39,11 +36,9 @@ struct Group {
 }
 
 impl Group {
-    fn add(&mut self, line: impl FnOnce() -> String, services: BTreeSet<ObjectName>) {
+    fn add(&mut self, line: String, services: BTreeSet<ObjectName>) {
         self.count += 1;
-        if self.lines.len() < LISTED {
-            self.lines.push(line());
-        }
+        self.lines.push(line);
         self.services.extend(services);
     }
 }
@@ -117,7 +112,7 @@ fn groups(compared: &Compared, live: &Snapshot) -> BTreeMap<Kind, Group> {
             }
             (false, _) => affected.by(op),
         };
-        let text = || match reason {
+        let text = match reason {
             Reason::Differs(_) => format!("{}    {reason}", line(op)),
             _ => line(op),
         };

@@ -174,7 +174,7 @@ pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
             count_addresses(idle.len())
         );
         let users_see = "connections to Services at these addresses are refused or reach programs of this node; an address \
-                         of a deleted Service harms nobody";
+                         of a deleted Service does no harm";
         found.push(Diagnosis::problem(check, text, users_see, &action).with(idle));
     }
     if !astray.is_empty() {

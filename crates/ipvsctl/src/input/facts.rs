@@ -78,7 +78,8 @@ pub fn observe(
     };
     let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
     let reading = reading(&origin, &mut node, unread, ours.is_some())?;
-    let filter = filter(Sweeper::open(node.backend()))?;
+    let mut filter = filter(Sweeper::open(node.backend()))?;
+    filter.unreadable = filter.unreadable.or(reading.unread_rules);
     Ok(NodeFacts {
         release: setting("kernel.osrelease").unwrap_or_default(),
         ipvs_version: crate::commands::version::of_ipvs(),
@@ -110,6 +111,8 @@ pub fn observe(
 struct Reading {
     live: Option<Snapshot>,
     foreign_device: Option<String>,
+    /// Reason why the rules cannot be read.
+    unread_rules: Option<String>,
     desired: Result<Compared, String>,
 }
 
@@ -124,10 +127,11 @@ fn reading(
     is_kept: bool,
 ) -> Result<Reading, Error> {
     if let Some(why) = unread {
-        let (live, foreign_device) = kernel(node)?;
+        let (live, foreign_device, unread_rules) = kernel(node)?;
         return Ok(Reading {
             live,
             foreign_device,
+            unread_rules,
             desired: Err(why),
         });
     }
@@ -147,7 +151,7 @@ fn reading(
 fn read_once(origin: &Origin<'_>, node: &mut Node) -> Result<Reading, Error> {
     let cluster = origin.cluster(node);
     // The kernel is read after the cluster, so that it has the changes that the cluster has.
-    let (live, foreign_device) = kernel(node)?;
+    let (live, foreign_device, unread_rules) = kernel(node)?;
     let desired = match (cluster, &live) {
         (Err(error), _) => Err(chain(&error)),
         (Ok(cluster), _) if !cluster.whole => {
@@ -159,6 +163,7 @@ fn read_once(origin: &Origin<'_>, node: &mut Node) -> Result<Reading, Error> {
     Ok(Reading {
         live,
         foreign_device,
+        unread_rules,
         desired,
     })
 }
@@ -197,13 +202,14 @@ fn unreachable(live: &Snapshot) -> BTreeSet<IpAddr> {
         .collect()
 }
 
-/// Tables of the kernel, and the kind of the device `kube-ipvs0` if it is not a dummy device.
-type Live = (Option<Snapshot>, Option<String>);
+/// Tables of the kernel, the kind of the device `kube-ipvs0` if it is not a dummy device, and the
+/// reason why the rules cannot be read.
+type Live = (Option<Snapshot>, Option<String>, Option<String>);
 
 fn kernel(node: &Node) -> Result<Live, Error> {
     let mut kernel = match live::read_only_kernel() {
         Ok(kernel) => kernel,
-        Err(Error::Open(OpenError::NoModule { .. })) => return Ok((None, None)),
+        Err(Error::Open(OpenError::NoModule { .. })) => return Ok((None, None, None)),
         Err(error) => return Err(error),
     };
     let rest = Scope {
@@ -224,18 +230,21 @@ fn kernel(node: &Node) -> Result<Live, Error> {
         Err(ObserveError::NotDummy { kind }) => Some(kind),
         Err(error) => return Err(Error::Observe(error)),
     };
-    // The check `packet-filter` reports why they cannot be read.
     let rules = Scope {
         rules: true,
         ..Scope::NOTHING
     };
-    if let Ok(read) = kernel.observe(&rules) {
-        live.update(&rules, read);
-    }
+    let unread_rules = match kernel.observe(&rules) {
+        Ok(read) => {
+            live.update(&rules, read);
+            None
+        }
+        Err(error) => Some(chain(&error).to_string()),
+    };
     if let Some(described) = &node.state {
         live.node.clone_from(described);
     }
-    Ok((Some(live), foreign))
+    Ok((Some(live), foreign, unread_rules))
 }
 
 fn of_names() -> BTreeMap<&'static str, String> {

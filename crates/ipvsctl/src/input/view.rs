@@ -1,4 +1,4 @@
-//! The desired tables of a node beside the live ones: what most commands look at.
+//! Desired and live tables of a node, and their difference: the input of most commands.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use ipvs::{Protocol, RealServerKey};
+use ipvs::RealServerKey;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::ServicePort;
+use super::tables::protocol_name;
 
 /// Connections; written item by item.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -134,14 +135,5 @@ impl Connection {
             template,
             engine: engine.clone(),
         }
-    }
-}
-
-/// Returns `TCP`, `UDP`, `SCTP` or the number.
-#[must_use]
-pub fn protocol_name(protocol: Protocol) -> String {
-    match protocol {
-        Protocol::Other(number) => number.to_string(),
-        named => named.to_string(),
     }
 }

@@ -37,12 +37,7 @@ impl DaemonOwners {
                 protocol,
                 service,
             } = owner;
-            let protocol = match protocol.as_str() {
-                "TCP" => Protocol::Tcp,
-                "UDP" => Protocol::Udp,
-                "SCTP" => Protocol::Sctp,
-                _ => return None,
-            };
+            let protocol = Protocol::named(&protocol)?;
             let key = VirtualServerKey::Address {
                 address,
                 port,

@@ -58,7 +58,7 @@ pub struct KindSummary {
 pub struct ServiceChanges {
     /// Service port; null if the entries belong to no Service or to all of them.
     pub service: Option<ServicePort>,
-    /// `service`; `node` for entries of all Services; `unclaimed` for entries that no Service asks
+    /// `service`, or `virtualServer` for a VirtualServer; `node` for entries of all Services; `unclaimed` for entries that no Service asks
     /// for; `tables` if no Services are known.
     pub scope: &'static str,
     /// Changes, ordered by address.
@@ -106,7 +106,7 @@ pub struct Change {
     pub effect: &'static str,
     /// Kind of the entry, as in [`KindSummary`].
     pub kind: &'static str,
-    /// Change in the syntax of ipvsadm, or an address.
+    /// Change in the syntax of ipvsadm, ip, ipset, iptables or sysctl.
     pub line: String,
     /// Description of the change.
     pub description: String,
@@ -142,9 +142,9 @@ pub struct ChainChange {
 pub struct Difference {
     /// Name of the field.
     pub field: &'static str,
-    /// The kernel's value.
+    /// The live value, or that of the first tables.
     pub live: String,
-    /// The desired value.
+    /// The desired value, or that of the second tables.
     pub desired: String,
 }
 
@@ -181,6 +181,7 @@ impl Plan {
             .map(|(group, changes)| ServiceChanges {
                 service: service(group),
                 scope: match group {
+                    Group::Service(owner, _) if owner.is_virtual_server() => "virtualServer",
                     Group::Service(..) => "service",
                     Group::Node => "node",
                     Group::NoService => "unclaimed",

@@ -188,6 +188,15 @@ pub(super) const FLAGS: [(ServiceFlags, &str); 5] = [
     (ServiceFlags::SCHED_3, "flag-3"),
 ];
 
+/// Returns `TCP`, `UDP`, `SCTP` or the number.
+#[must_use]
+pub fn protocol_name(protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Other(number) => number.to_string(),
+        named => named.to_string(),
+    }
+}
+
 /// Returns the names of `flags`; bits without a name are hexadecimal.
 #[must_use]
 pub fn flag_names(flags: ServiceFlags) -> Vec<String> {
@@ -365,10 +374,7 @@ impl VirtualServer {
             } => {
                 server.address = Some(*address);
                 server.port = Some(*port);
-                server.protocol = Some(match protocol {
-                    Protocol::Other(number) => number.to_string(),
-                    named => named.to_string(),
-                });
+                server.protocol = Some(protocol_name(*protocol));
             }
             VirtualServerKey::Fwmark { family, mark } => {
                 server.fwmark = Some(*mark);

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::API_VERSION;
-use super::connections::{Endpoint, protocol_name};
+use super::connections::Endpoint;
+use super::tables::protocol_name;
 use crate::top::traffic::{self, EndpointTraffic, NodeTraffic, ServerTraffic};
 
 /// Traffic of a node over one interval.

@@ -33,6 +33,7 @@ fn of_path(steps: &[Step], outcome: &Outcome, trace: &Trace) -> Result<(), Strin
                 _ => None,
             });
             *seeing == masqueraded.unwrap_or(trace.source)
+                && !matches!(decision, Some(Target::Drop | Target::Reject(_)))
         }
         Outcome::Lost => {
             matches!(decision, Some(Target::Drop))

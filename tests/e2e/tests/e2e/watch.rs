@@ -218,8 +218,7 @@ fn completed() -> Outcome {
     (asking.wait_for_log(PRINTED, &["default/web"])).map(drop)
 }
 
-/// Shows `top` on a terminal of tmux, and its figures beside those of `ipvsadm`. The screen is in
-/// the directory `$VM_OUT` afterwards.
+/// Shows `top` on a terminal of tmux. The screen is in the directory `$VM_OUT` afterwards.
 fn terminal() -> Outcome {
     let (cluster, open) = busy()?;
     let tmux = |line: &str| cluster.world.tool(&format!("tmux -L top -u {line}"));
@@ -231,8 +230,11 @@ fn terminal() -> Outcome {
     let screen = || tmux("capture-pane -p");
     let shown = within(SOON, || {
         let shown = screen()?;
-        let words = ["default/web", "2"];
-        let is_busy = |line: &str| words.iter().all(|word| line.contains(word));
+        // Name, endpoints, draining, connections a second, active connections.
+        let is_busy = |line: &str| {
+            let cells: Vec<&str> = line.split_ascii_whitespace().collect();
+            cells.first() == Some(&"default/web") && cells.get(4) == Some(&"2")
+        };
         let has_rates = !shown.contains(", 0 packets/s");
         ensure(has_rates && shown.lines().any(is_busy), || shown.clone())?;
         Ok(shown)

@@ -6,7 +6,7 @@ use std::fmt;
 use indicatif::ProgressBar;
 use kernel::{Kernel, OpStatus};
 use model::chain;
-use model::{OpEffect, Plan, PlannedOp, Summary};
+use model::{Plan, PlannedOp, Summary};
 
 use crate::grouping::Kind;
 use crate::style;
@@ -83,7 +83,7 @@ impl fmt::Display for Applied {
     }
 }
 
-/// Applies `plan` until `stop` returns true, which is asked before each batch of changes. A failed
+/// Applies `plan`. Calls `stop` before each batch of changes, and ends once it returns true. A failed
 /// change is reported on standard error, changes that depend on it are skipped, all others are
 /// applied.
 pub fn carry_out(
@@ -95,13 +95,7 @@ pub fn carry_out(
     let mut applied = Applied::default();
     kernel::apply_plan_until(kernel, plan, stop, |planned, status| {
         match status {
-            OpStatus::Done => {
-                *match planned.op.effect() {
-                    OpEffect::Add => &mut applied.done.add,
-                    OpEffect::Change => &mut applied.done.change,
-                    OpEffect::Delete => &mut applied.done.delete,
-                } += 1;
-            }
+            OpStatus::Done => applied.done.count(&planned.op),
             OpStatus::Failed(error) => {
                 bar.suspend(|| style::error(&described(planned, &error)));
                 applied.failed += 1;

@@ -10,6 +10,7 @@ use ipvs::VirtualServerKey;
 use model::{Op, Snapshot};
 use sources::proxy::Running;
 
+use crate::input::running::{ProcessFacts, Proxies};
 use crate::input::view::View;
 
 /// Permissions of the operator for an `apply`.
@@ -38,9 +39,21 @@ pub enum Refusal {
         /// Its metrics address.
         address: SocketAddr,
     },
-    /// The input has no Services, but the node serves some.
+    /// A service proxy is among the processes of the node.
     #[error(
-        "nothing was changed: the input has no Services, and {deleted} of the {ours} virtual servers of Services \
+        "nothing was changed: {name} (process {pid}) runs on this node and writes the same tables. It would undo \
+         these changes at its next audit. Change its source instead, or stop it; --force applies the changes all \
+         the same"
+    )]
+    Process {
+        /// Name of the program.
+        name: String,
+        /// Process id.
+        pid: u32,
+    },
+    /// The input has no Services or VirtualServers, but the node serves some.
+    #[error(
+        "nothing was changed: the input has no Services or VirtualServers, and {deleted} of the {ours} virtual servers of Services \
          on this node would be deleted. Check the paths of -f; --allow-empty deletes them all the same"
     )]
     NoServices {
@@ -97,7 +110,7 @@ impl Guard {
         let deleted = (plan.ops()).filter(|planned| deletes(&planned.op)).count();
         if self.allow_empty || deleted == 0 {
             Ok(())
-        } else if input.services == 0 {
+        } else if input.services == 0 && input.cluster.virtual_servers().next().is_none() {
             Err(Refusal::NoServices { deleted, ours })
         } else if deleted == ours {
             Err(Refusal::DeletesAll { ours })
@@ -121,6 +134,27 @@ impl Guard {
         }
         match proxies().into_iter().next() {
             Some((address, running)) => Err(Refusal::Proxy { running, address }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that no service proxy is among the processes of the node. One that serves no metrics,
+    /// serves them elsewhere, or is stopped does not answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Process`], unless the changes are forced.
+    pub fn check_processes(&self, processes: impl FnOnce() -> Proxies) -> Result<(), Refusal> {
+        if self.force {
+            return Ok(());
+        }
+        let Proxies {
+            daemons,
+            kube_proxies,
+        } = processes();
+        let daemons = daemons.into_iter().map(|daemon| daemon.process);
+        match daemons.chain(kube_proxies).next() {
+            Some(ProcessFacts { name, pid, .. }) => Err(Refusal::Process { name, pid }),
             None => Ok(()),
         }
     }

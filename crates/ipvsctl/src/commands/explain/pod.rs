@@ -1,9 +1,10 @@
 //! The explanation of a pod.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use model::ObjectName;
 use model::cluster::EndpointSlice;
-use model::{ClusterState, ObjectName};
 
 use super::endpoints;
 use super::scene::Scene;
@@ -27,10 +28,9 @@ pub(super) fn explanation(scene: &Scene, address: IpAddr) -> PodExplanation {
 /// Returns every endpoint with this address, and real servers with it that are no endpoints of
 /// these Services.
 pub(super) fn of_address(scene: &Scene, address: IpAddr) -> Vec<PodEndpoint> {
-    let cluster = &scene.input().cluster;
     let text = address.to_string();
     let mut found = Vec::new();
-    for service in services(cluster, address) {
+    for service in services(scene, address) {
         let Some(explained) = scene.explain(service) else {
             continue;
         };
@@ -48,12 +48,26 @@ pub(super) fn of_address(scene: &Scene, address: IpAddr) -> Vec<PodEndpoint> {
     found
 }
 
-/// Returns the Services with an endpoint of this address.
-fn services(cluster: &ClusterState, address: IpAddr) -> impl Iterator<Item = &ObjectName> {
+/// Returns the Services with an endpoint of this address, or with a real server of it.
+fn services(scene: &Scene, address: IpAddr) -> impl Iterator<Item = &ObjectName> {
+    let cluster = &scene.input().cluster;
+    let owners = &scene.input().desired.owners.virtual_servers;
+    let servers = scene.live().map(|live| &live.tables.virtual_servers);
+    let live: BTreeSet<&ObjectName> = (servers.into_iter().flatten())
+        .filter(|(_, entry)| {
+            entry
+                .real_servers
+                .keys()
+                .any(|real| real.address == address)
+        })
+        .filter_map(|(key, _)| owners.get(key))
+        .map(|owner| &owner.service)
+        .collect();
     let has = move |slice: EndpointSlice| {
         (slice.endpoints.iter()).any(|endpoint| endpoint.address.as_result() == Ok(&address))
     };
-    (cluster.service_names()).filter(move |name| cluster.slices(name).any(has))
+    (cluster.service_names())
+        .filter(move |name| live.contains(name) || cluster.slices(name).any(has))
 }
 
 fn verdict(endpoints: &[PodEndpoint]) -> Verdict {

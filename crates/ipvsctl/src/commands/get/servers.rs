@@ -40,28 +40,31 @@ pub(super) fn run(args: &Get) -> Result<Status, Error> {
     if needs_counters && !reader.counts() {
         return Err(Error::NoCounters);
     }
-    let owners = Owners::read(&args.named, args.live.is_some());
+    let mut owners = Owners::read(&args.named, args.live.is_some());
     owners.check(&args.select)?;
-    let list = List {
-        owners: &owners,
-        select: &args.select,
-        order: sort_by,
-        format: args.output,
-        shown: Shown {
-            wide: false,
-            counts: reader.counts(),
-            stats,
-            rate,
-        },
-    };
     loop {
+        let list = List {
+            owners: &owners,
+            select: &args.select,
+            order: sort_by,
+            format: args.output,
+            shown: Shown {
+                wide: false,
+                counts: reader.counts(),
+                stats,
+                rate,
+            },
+        };
         let mut lines = Lines::stdout();
         if watch.is_some() && std::io::stdout().is_terminal() {
             lines.clear_screen()?;
         }
         list.print(reader.as_mut(), &mut lines)?;
         match watch {
-            Some(pause) => thread::sleep(pause),
+            Some(pause) => {
+                thread::sleep(pause);
+                owners.refresh();
+            }
             None => return Ok(Status::Done),
         }
     }
@@ -80,7 +83,7 @@ impl List<'_> {
     /// Reads and prints the servers.
     fn print(&self, reader: &mut dyn ReadCounters, lines: &mut Lines<'_>) -> Result<(), Error> {
         let mut servers = reader.virtual_servers()?;
-        let is_filtered = !servers.is_empty();
+        let has_servers = !servers.is_empty();
         servers.retain(|(server, _)| self.owners.selects(self.select, &server.key));
         self.sort(&mut servers);
         let mut printer = Printer::begin(lines, self.format, self.shown)?;
@@ -111,7 +114,7 @@ impl List<'_> {
                 print(&entry?)?;
             }
         }
-        printer.end(match is_filtered {
+        printer.end(match has_servers {
             true => "No virtual server is selected.",
             false => "No virtual servers.",
         })

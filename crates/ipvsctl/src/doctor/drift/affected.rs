@@ -86,6 +86,9 @@ impl<'a> Affected<'a> {
     fn at_port(&self, port: u16) -> BTreeSet<ObjectName> {
         let by_port = self.by_port.get_or_init(|| {
             let mut by_port: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+            for (service, check) in &self.desired.health_checks {
+                by_port.entry(check.port.get()).or_default().insert(service);
+            }
             for (key, owner) in &self.desired.owners.virtual_servers {
                 // Node ports are at addresses of the node.
                 if let VirtualServerKey::Address { address, port, .. } = key

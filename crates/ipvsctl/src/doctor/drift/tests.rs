@@ -549,7 +549,7 @@ fn unknown_desired_tables_are_a_warning() {
     assert!(services.is_empty());
 }
 
-/// The page of operations shows this report.
+/// docs/workbench.md shows this report.
 #[test]
 fn report_is_the_example_of_the_documentation() {
     let broken = broken(|tables| {

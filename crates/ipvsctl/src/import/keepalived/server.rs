@@ -285,7 +285,11 @@ impl<'a> Reader<'a> {
         Ok(real)
     }
 
+    /// Returns the virtual port; 0 for a firewall mark and a group, whose number or name it is not.
     fn virtual_port(&self) -> u16 {
+        if matches!(self.statement.value(), Some("fwmark" | "group")) {
+            return 0;
+        }
         let port = self.statement.words.get(2);
         port.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
@@ -354,12 +358,7 @@ fn family_of(real_servers: &[RealServer]) -> AddressFamily {
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
-    match text.to_ascii_uppercase().as_str() {
-        "TCP" => Ok(Protocol::Tcp),
-        "UDP" => Ok(Protocol::Udp),
-        "SCTP" => Ok(Protocol::Sctp),
-        _ => Err(format!("`{text}` is not TCP, UDP or SCTP")),
-    }
+    Protocol::named(text).ok_or_else(|| format!("`{text}` is not TCP, UDP or SCTP"))
 }
 
 fn family(text: &str) -> Result<AddressFamily, String> {

@@ -27,8 +27,8 @@ fn entries<T>(read: ProcResult<Vec<T>>) -> Vec<T> {
     read.unwrap_or_default()
 }
 
-/// Returns the places of the sockets at `port` for packets to `to`: one for all sockets that accept
-/// packets to any address, and one for each other socket.
+/// Returns a place for each socket at one of `ports` that accepts packets to one of `to`. The place
+/// of a socket at every address has no addresses.
 pub(super) fn places(
     machine: &Machine,
     to: &BTreeSet<IpAddr>,
@@ -51,7 +51,7 @@ pub(super) fn places(
 }
 
 /// Returns true for a socket at every address. One of IPv6 accepts IPv4 too, unless the program set
-/// IPV6_V6ONLY, which `/proc` does not tell.
+/// IPV6_V6ONLY, which `/proc` does not show.
 fn is_any(address: IpAddr) -> bool {
     address.is_unspecified()
 }

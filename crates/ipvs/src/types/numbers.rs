@@ -17,6 +17,12 @@ impl Protocol {
 
 impl Protocol {
     /// Returns TCP, UDP or SCTP by its name, in upper or lower case.
+    ///
+    /// ```
+    /// # use ipvs::Protocol;
+    /// assert_eq!(Protocol::named("sctp"), Some(Protocol::Sctp));
+    /// assert_eq!(Protocol::named("icmp"), None);
+    /// ```
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let named = [Self::Tcp, Self::Udp, Self::Sctp];

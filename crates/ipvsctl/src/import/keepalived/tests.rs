@@ -42,6 +42,15 @@ fn defaults_are_those_of_keepalived() {
 }
 
 #[test]
+fn the_number_of_a_mark_is_no_port() {
+    check(
+        "virtual_server fwmark 7 {\nlvs_method NAT\nprotocol TCP\nreal_server 10.0.0.1 {\n}\n}",
+        &["-A -f 7 -s wlc", "-a -f 7 -r 10.0.0.1:0 -m -w 1"],
+        &[],
+    );
+}
+
+#[test]
 fn braces_may_be_anywhere() {
     for text in [
         "virtual_server 192.0.2.1 80 { lvs_method DR\n protocol TCP\n real_server 10.0.0.1 80 { weight 2 }\n}",

@@ -2,12 +2,13 @@ use std::net::SocketAddr;
 
 use ipvs::VirtualServerKey;
 use kernel::{Kernel as _, MemoryKernel};
-use model::cluster::Service;
+use model::cluster::{Service, StaticServer};
 use model::{ClusterState, NodeConfig, NodeState, Object, ObjectName, Scope, text};
 use sources::proxy::{METRICS, Running};
 
 use super::{Guard, Refusal};
 use crate::input::Input;
+use crate::input::running::{Manager, ProcessFacts, Proxies, State};
 use crate::input::view::View;
 
 /// Two virtual servers of Services, and one of another program.
@@ -31,6 +32,7 @@ fn key(text: &str) -> VirtualServerKey {
 
 /// Returns the view of a node with the tables [`LIVE`] and Services at these addresses.
 fn view(cluster_ips: &[&str], guard: &Guard) -> View {
+    let mut cluster = ClusterState::default();
     let services = cluster_ips.iter().enumerate().map(|(index, address)| {
         let port = fixtures::service_port("http", 80, ipvs::Protocol::Tcp);
         Object::Service(Service {
@@ -39,15 +41,19 @@ fn view(cluster_ips: &[&str], guard: &Guard) -> View {
             ..Service::new(ObjectName::new("default", format!("s{index}")))
         })
     });
-    let mut cluster = ClusterState::default();
     for service in services {
         cluster.absorb(model::ClusterEvent::Upsert(service));
     }
+    of_cluster(cluster, guard)
+}
+
+/// Returns the view of a node with the tables [`LIVE`] and the objects of `cluster`.
+fn of_cluster(cluster: ClusterState, guard: &Guard) -> View {
     let config = NodeConfig::new("node1");
     let (desired, findings, claims) =
         planner::compile_with_claims(&cluster, &NodeState::default(), &config);
     let input = Input {
-        services: cluster_ips.len(),
+        services: cluster.service_names().count(),
         cluster,
         config,
         node: NodeState::default(),
@@ -77,6 +83,51 @@ fn input_without_services_does_not_empty_the_table() {
         ..Guard::default()
     };
     assert_eq!(check(&[], &allowed), Ok(()));
+}
+
+#[test]
+fn one_of_several_virtual_servers_of_files_may_go() {
+    let line = "-A -t 10.96.0.10:80 -s rr";
+    let line = ipvs::text::parse_lines(line).expect("a line").remove(0);
+    let ipvs::text::Line::VirtualServer(server) = line else {
+        panic!("{line:?} is a virtual server");
+    };
+    let mut cluster = ClusterState::default();
+    cluster.absorb(model::ClusterEvent::Upsert(Object::VirtualServer(
+        StaticServer {
+            name: ObjectName::virtual_server("default", "web"),
+            server,
+            real_servers: Vec::new(),
+            bind: true,
+            masquerade_source: false,
+        },
+    )));
+    let guard = Guard::default();
+    assert_eq!(guard.check_plan(&of_cluster(cluster, &guard)), Ok(()));
+}
+
+#[test]
+fn a_proxy_without_metrics_is_found_among_the_processes_unless_forced() {
+    let running = || Proxies {
+        kube_proxies: vec![ProcessFacts {
+            pid: 7,
+            name: "kube-proxy".to_owned(),
+            state: State::Running,
+            manager: Manager::Unknown,
+        }],
+        ..Proxies::default()
+    };
+    let refused = Refusal::Process {
+        name: "kube-proxy".to_owned(),
+        pid: 7,
+    };
+    assert_eq!(Guard::default().check_processes(running), Err(refused));
+    assert_eq!(Guard::default().check_processes(Proxies::default), Ok(()));
+    let forced = Guard {
+        force: true,
+        ..Guard::default()
+    };
+    assert_eq!(forced.check_processes(running), Ok(()));
 }
 
 #[test]

@@ -211,7 +211,7 @@ pub fn detect(text: &str) -> Origin {
 }
 
 /// Parses `text`, which was read from `path`. Files that a configuration of keepalived includes are
-/// read, too. `conditions` are the names of keepalived's `--config-id`.
+/// read, too. `config_id` is the name of keepalived's `--config-id`.
 #[must_use]
 pub fn parse(path: &Path, text: &str, origin: Origin, config_id: Option<&str>) -> Imported {
     match origin {

@@ -90,7 +90,7 @@ pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
     scene.idle(measure.idle)?;
     memory("daemon: idle", shape, scene.daemon.usage()?);
     scene.workbench(&files)?;
-    scene.monitor(&files)?;
+    scene.monitor()?;
     scene.single_changes(measure.changes)?;
     scene.relist()?;
     scene.churn(measure.churn)?;

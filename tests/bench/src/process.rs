@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
@@ -88,8 +88,8 @@ impl Daemon {
                 .unwrap_or_default();
         }
         Ok(Usage {
-            resident: bytes(&self.child, "VmRSS:")?,
-            peak: bytes(&self.child, "VmHWM:")?,
+            resident: bytes(self.child.id(), "VmRSS:")?,
+            peak: bytes(self.child.id(), "VmHWM:")?,
             processor: processor(&self.child)?,
             waits,
         })
@@ -122,11 +122,12 @@ pub(crate) struct Ran {
     pub(crate) peak: u64,
 }
 
-/// Runs `ipvsctl` with `arguments`, which must find nothing to report.
-pub(crate) fn ipvsctl(arguments: &[&str], files: &Files) -> Outcome<Ran> {
+/// Runs `ipvsctl` with `arguments` and `more`, which must find nothing to report.
+pub(crate) fn ipvsctl(arguments: &[&str], more: &[OsString]) -> Outcome<Ran> {
     let mut ran = Ran::default();
     let began = Instant::now();
-    let mut child = start("ipvsctl", arguments, &files.arguments())?;
+    let mut child = start("ipvsctl", arguments, more)?;
+    let memory = watch_memory(child.id());
     let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line)? > 0 {
@@ -140,10 +141,10 @@ pub(crate) fn ipvsctl(arguments: &[&str], files: &Files) -> Outcome<Ran> {
     if let Some(mut log) = child.stderr.take() {
         log.read_to_string(&mut text)?;
     }
-    let status;
-    (status, ran.peak) = end_of(&child)?;
+    let status = child.wait()?;
     ran.took = began.elapsed();
-    match status {
+    ran.peak = memory.join().map_err(|_| "the memory was not observed")?;
+    match status.code().unwrap_or(-1) {
         0 => Ok(ran),
         // Warnings about the node, such as its idle timeouts.
         1 if arguments == ["doctor"] => Ok(ran),
@@ -153,23 +154,19 @@ pub(crate) fn ipvsctl(arguments: &[&str], files: &Files) -> Outcome<Ran> {
     }
 }
 
-/// Waits for the end of `child`, and returns its exit status and the maximum of its resident memory
-/// in bytes (`ru_maxrss`, wait4(2)).
-fn end_of(child: &Child) -> Outcome<(i32, u64)> {
-    let (mut status, process) = (0, libc::pid_t::try_from(child.id())?);
-    // SAFETY: an all-zero `rusage` is valid; both pointers outlive the call.
-    let (ended, usage) = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        let ended = libc::wait4(process, &raw mut status, 0, &raw mut usage);
-        (ended, usage)
-    };
-    match ended == process && libc::WIFEXITED(status) {
-        true => Ok((
-            libc::WEXITSTATUS(status),
-            usage.ru_maxrss.unsigned_abs() * 1024,
-        )),
-        false => Err(format!("process {process} ended with {status}").into()),
-    }
+/// Observes the maximum of the resident memory of process `id` until it ends, in bytes.
+///
+/// `ru_maxrss` would begin with the memory of this process, from which the child is forked.
+fn watch_memory(id: u32) -> JoinHandle<u64> {
+    thread::spawn(move || {
+        let mut peak = 0;
+        // A process that has ended has no memory.
+        while let Ok(now) = bytes(id, "VmHWM:") {
+            peak = peak.max(now);
+            thread::sleep(Duration::from_millis(2));
+        }
+        peak
+    })
 }
 
 /// Starts the program `name` of this folder.
@@ -186,8 +183,8 @@ pub(crate) fn start(name: &str, first: &[&str], more: &[OsString]) -> Outcome<Ch
 }
 
 /// Returns a line of `/proc/PID/status` in kibibytes as bytes.
-fn bytes(child: &Child, name: &str) -> Outcome<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+fn bytes(id: u32, name: &str) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
     Ok(number.ok_or(name.to_owned())?.parse::<u64>()? * 1024)

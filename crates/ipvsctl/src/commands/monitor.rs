@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kernel::Kernel;
-use model::{Scope, Snapshot};
+use model::{ObjectName, Scope, Snapshot};
 use sources::proxy;
 
 use crate::cli::{Monitor, Select};
 use crate::error::{Error, Status};
-use crate::input::owners::Owners;
+use crate::input::owners::{Owners, selects};
 use crate::input::{daemon, live};
 use crate::interrupt::Interrupt;
 use crate::monitor::authors::Authors;
@@ -129,16 +129,25 @@ impl Watch {
                 self.authors.report(log.take());
                 made = self.authors.of(change);
             }
-            if self.selects(change) {
+            if self.selects(change, made.as_ref()) {
                 changes.push(self.describe(change, made, time, log.is_known));
             }
         }
         changes
     }
 
-    fn selects(&self, change: &TableChange) -> bool {
+    /// Returns true if the change is selected. The owner of a new virtual server may be known only
+    /// by the change that kube-ipvsd `made`.
+    fn selects(&self, change: &TableChange, made: Option<&DaemonChange>) -> bool {
         match change.place {
-            Place::VirtualServer(key) => self.owners.selects(&self.select, &key),
+            Place::VirtualServer(key) => {
+                let known = self.owners.get(&key).map(|owner| owner.service.clone());
+                let made = made.and_then(|made| made.service.as_ref());
+                let owner = known.or_else(|| {
+                    made.map(|service| ObjectName::new(&*service.namespace, &*service.name))
+                });
+                selects(&self.select, &key, owner.as_ref())
+            }
             _ => self.select.is_everything(),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ipvs::VirtualServerKey;
 use kernel::linux;
-use model::ServicePortName;
+use model::{ObjectName, ServicePortName};
 use sources::proxy;
 
 use super::node::{self, Fallback};
@@ -134,25 +134,31 @@ impl Owners {
     /// Returns true if `select` selects the virtual server `key`.
     #[must_use]
     pub fn selects(&self, select: &Select, key: &VirtualServerKey) -> bool {
-        let Select {
-            namespace,
-            service,
-            vip,
-            protocol,
-        } = select;
-        let (address, used) = match key {
-            VirtualServerKey::Address {
-                address, protocol, ..
-            } => (Some(*address), Some(*protocol)),
-            VirtualServerKey::Fwmark { .. } => (None, None),
-        };
         let owner = self.get(key).map(|owner| &owner.service);
-        (vip.is_none() || *vip == address)
-            && (protocol.is_none() || *protocol == used)
-            && (namespace.as_deref())
-                .is_none_or(|wanted| owner.is_some_and(|owner| &*owner.namespace == wanted))
-            && (service.is_empty() || owner.is_some_and(|owner| service.contains(owner)))
+        selects(select, key, owner)
     }
+}
+
+/// Returns true if `select` selects the virtual server `key` of `owner`.
+#[must_use]
+pub fn selects(select: &Select, key: &VirtualServerKey, owner: Option<&ObjectName>) -> bool {
+    let Select {
+        namespace,
+        service,
+        vip,
+        protocol,
+    } = select;
+    let (address, used) = match key {
+        VirtualServerKey::Address {
+            address, protocol, ..
+        } => (Some(*address), Some(*protocol)),
+        VirtualServerKey::Fwmark { .. } => (None, None),
+    };
+    (vip.is_none() || *vip == address)
+        && (protocol.is_none() || *protocol == used)
+        && (namespace.as_deref())
+            .is_none_or(|wanted| owner.is_some_and(|owner| &*owner.namespace == wanted))
+        && (service.is_empty() || owner.is_some_and(|owner| service.contains(owner)))
 }
 
 /// Returns true if both are standard input, which can be read only once.

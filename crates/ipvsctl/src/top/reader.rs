@@ -114,7 +114,9 @@ impl Reader {
     fn name(&mut self, sample: &Sample) {
         let now = self.began.elapsed();
         let is_unowned = |key| self.owners.get(key).is_none();
-        if now.saturating_sub(self.named) >= RENAME && sample.servers.keys().any(is_unowned) {
+        // Virtual servers without a name are not in a sample that is selected by name.
+        let lacks_names = self.select.needs_names() || sample.servers.keys().any(is_unowned);
+        if now.saturating_sub(self.named) >= RENAME && lacks_names {
             self.named = now;
             self.owners.refresh();
         }

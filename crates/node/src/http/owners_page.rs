@@ -71,7 +71,7 @@ impl OwnersPage {
                     port: owner.port.to_string(),
                 },
             }),
-            // No Service has a firewall mark.
+            // Only VirtualServers have firewall marks, which are not reported.
             VirtualServerKey::Fwmark { .. } => None,
         });
         let page = Page {

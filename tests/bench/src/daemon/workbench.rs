@@ -33,7 +33,12 @@ impl Scene<'_> {
             ),
         ];
         for (what, arguments) in commands {
-            let ran = process::ipvsctl(arguments, files)?;
+            // Without objects the names of Services are those of the daemon.
+            let more = match arguments[0] {
+                "get" => Vec::new(),
+                _ => files.arguments(),
+            };
+            let ran = process::ipvsctl(arguments, &more)?;
             sample(what, self.shape, OURS, ran.took);
             let show = |of: &str, value: f64, unit: &str| figure(what, self.shape, of, value, unit);
             show("memory, peak", mebibytes(ran.peak), "MiB");
@@ -60,9 +65,9 @@ impl Scene<'_> {
     }
 
     /// Measures the load of an idle `ipvsctl monitor`, and the time until it prints a change.
-    pub(super) fn monitor(&mut self, files: &Files) -> Outcome {
+    pub(super) fn monitor(&mut self) -> Outcome {
         let what = "ipvsctl monitor, until a change is printed";
-        let mut monitor = process::start("ipvsctl", &["monitor"], &files.arguments())?;
+        let mut monitor = process::start("ipvsctl", &["monitor"], &[])?;
         let mut lines = BufReader::new(monitor.stdout.take().ok_or("no output")?).lines();
         // The first reading, and the names of Services.
         thread::sleep(WATCHED);

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::state::{Changed, ClusterState};
 pub use self::virtual_server::StaticServer;
 use crate::names::{Name, ObjectName, Uid};
+use crate::policy::Annotation;
 use crate::safe_text::SafeText;
 
 /// A value parsed from text.
@@ -84,8 +85,11 @@ pub struct Service {
     pub health_check_node_port: Option<Parsed<NonZeroU16>>,
     /// True if `spec.selector` has an entry. The control plane then creates the EndpointSlices.
     pub has_selector: bool,
-    /// Scheduler of the annotation `kube-ipvs.io/scheduler`. It is not checked here.
-    pub scheduler: Option<SafeText>,
+    /// Annotations that begin with [`PREFIX`](crate::policy::PREFIX), by name. They are not checked
+    /// here.
+    pub annotations: Vec<Annotation>,
+    /// Labels that policies of the configuration read, by name.
+    pub labels: Vec<(Name, Name)>,
 }
 
 impl Service {
@@ -108,7 +112,8 @@ impl Service {
             source_ranges: Vec::new(),
             health_check_node_port: None,
             has_selector: false,
-            scheduler: None,
+            annotations: Vec::new(),
+            labels: Vec::new(),
         }
     }
 }
@@ -211,6 +216,8 @@ pub struct Endpoint {
     pub terminating: bool,
     /// `nodeName`.
     pub node: Option<Name>,
+    /// `zone`.
+    pub zone: Option<Name>,
     /// `hints.forZones[].name`.
     pub zone_hints: Box<[Name]>,
     /// `hints.forNodes[].name` (KEP-3015).
@@ -227,6 +234,7 @@ impl Endpoint {
             serving: true,
             terminating: false,
             node: None,
+            zone: None,
             zone_hints: Box::default(),
             node_hints: Box::default(),
         }

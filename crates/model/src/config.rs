@@ -8,6 +8,7 @@ use ipnetwork::IpNetwork;
 use ipvs::{Scheduler, ServiceFlags, Timeouts};
 
 use crate::names::Name;
+use crate::policy::{LabelSelector, PolicyField, PolicyRule};
 
 /// Settings that decide, together with the cluster and the node, the node's tables and how they are
 /// maintained. `sources::config` has a row for each field, which documents its values; the defaults
@@ -66,6 +67,10 @@ pub struct NodeConfig {
     pub strict_arp: bool,
     /// Timeouts and limits of the kernel.
     pub kernel_settings: KernelSettings,
+    /// Policies for the Services that they select. The first that selects a Service applies to it.
+    pub service_policies: Vec<PolicyRule>,
+    /// Fields of its policy that a Service may set by annotations.
+    pub allowed_annotations: BTreeSet<PolicyField>,
 }
 
 impl NodeConfig {
@@ -95,7 +100,16 @@ impl NodeConfig {
             cut_lost_endpoints: false,
             strict_arp: false,
             kernel_settings: KernelSettings::default(),
+            service_policies: Vec::new(),
+            allowed_annotations: PolicyField::ALL.iter().copied().collect(),
         }
+    }
+
+    /// Returns the names of the labels of Services that policies read.
+    #[must_use]
+    pub fn label_keys(&self) -> BTreeSet<Name> {
+        let selectors = self.service_policies.iter().map(|rule| &rule.labels);
+        selectors.flat_map(LabelSelector::keys).cloned().collect()
     }
 }
 

@@ -136,6 +136,12 @@ pub enum Code {
     SeveralAddresses,
     /// KIV0127: a slice lacks the label that names its Service.
     UnlabelledSlice,
+    /// KIV0128: a field of a Service's policy is unknown or has an invalid value.
+    InvalidPolicy,
+    /// KIV0129: a Service sets a field of its policy that the administrator has not allowed.
+    PolicyNotAllowed,
+    /// KIV0130: a field of a Service's policy has no effect beside the rest of the Service.
+    PolicyWithoutEffect,
     /// KIV0140: a setting of a VirtualServer cannot be programmed.
     InvalidVirtualServer,
     /// KIV0141: a real server of a VirtualServer cannot be programmed.
@@ -176,7 +182,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in order.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -204,6 +210,9 @@ impl Code {
         Self::OtherNodesBalancer,
         Self::SeveralAddresses,
         Self::UnlabelledSlice,
+        Self::InvalidPolicy,
+        Self::PolicyNotAllowed,
+        Self::PolicyWithoutEffect,
         Self::InvalidVirtualServer,
         Self::InvalidRealServer,
         Self::NoRealServer,
@@ -255,6 +264,9 @@ impl Code {
             Self::OtherNodesBalancer => "KIV0125",
             Self::SeveralAddresses => "KIV0126",
             Self::UnlabelledSlice => "KIV0127",
+            Self::InvalidPolicy => "KIV0128",
+            Self::PolicyNotAllowed => "KIV0129",
+            Self::PolicyWithoutEffect => "KIV0130",
             Self::InvalidVirtualServer => "KIV0140",
             Self::InvalidRealServer => "KIV0141",
             Self::NoRealServer => "KIV0142",
@@ -298,6 +310,8 @@ impl Code {
             | Self::NoEndpointOfFamily
             | Self::OtherFamilyAddress
             | Self::SeveralAddresses
+            | Self::PolicyNotAllowed
+            | Self::PolicyWithoutEffect
             | Self::PortHasNoEffect
             | Self::UnknownNode
             | Self::NoLocalDetection

@@ -11,7 +11,8 @@ use ipnetwork::IpNetwork;
 use ipvs::{AddressFamily, Protocol};
 
 use crate::cluster::TrafficPolicy;
-use crate::names::{Name, ServicePortName};
+use crate::names::ServicePortName;
+use crate::policy::ServicePolicy;
 
 /// One address and port at which this node serves a Service port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +29,8 @@ pub struct Frontend {
     pub protocol: Protocol,
     /// Time for which a client stays with its backend; `None` without session affinity.
     pub affinity: Option<Duration>,
-    /// The scheduler that the Service chose, one of [`SCHEDULERS`](crate::config::SCHEDULERS);
-    /// `None` selects the configured one.
-    pub scheduler: Option<Name>,
+    /// The Service's policy; `None` if it sets nothing.
+    pub service_policy: Option<Arc<ServicePolicy>>,
     /// True if the address must be added to the dummy device; false if the node has it already.
     pub bind: bool,
     /// The traffic policy for this kind of address. `Local` preserves the client's address.
@@ -43,6 +43,8 @@ pub struct Frontend {
     /// Backends that may receive traffic: ordered, without duplicates, of the same family as
     /// `address`.
     pub backends: Vec<Backend>,
+    /// Weights of `backends`, in their order; `None` if every weight is 1.
+    pub weights: Option<Vec<u32>>,
     /// Endpoints of a UDP port that terminate and still serve, in the same order. They keep their
     /// existing flows; they get new ones only if they are among `backends` too.
     pub finishing: Arc<[Backend]>,

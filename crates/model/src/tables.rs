@@ -6,6 +6,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipset::{Entry, Set, SetName};
 use ipvs::{
@@ -15,8 +16,10 @@ use litemap::LiteMap;
 
 use crate::cluster::PolicyScope;
 use crate::compact::{pack_map, pack_set};
+use crate::config::NodeConfig;
 use crate::frontend::HealthCheck;
 use crate::names::{Name, ObjectName, ServicePortName};
+use crate::policy::ServicePolicy;
 use crate::rules::Rules;
 
 /// The tables of one node.
@@ -230,6 +233,8 @@ pub struct Desired {
     /// Services with a policy `Local` that have endpoints, but none on this node: the policies and
     /// families. A set is never empty.
     pub without_local_endpoints: BTreeMap<ObjectName, WithoutLocal>,
+    /// Policies of the Services that have one.
+    pub policies: BTreeMap<ObjectName, Arc<ServicePolicy>>,
 }
 
 impl Desired {
@@ -238,6 +243,42 @@ impl Desired {
     #[must_use]
     pub fn finishes(&self, server: VirtualServerKey, real: RealServerKey) -> bool {
         (self.finishing.get(&server)).is_some_and(|all| all.binary_search(&real).is_ok())
+    }
+
+    /// Returns the policy of the Service that `server` belongs to; `None` if it has none.
+    #[must_use]
+    pub fn policy(&self, server: VirtualServerKey) -> Option<&ServicePolicy> {
+        if self.policies.is_empty() {
+            return None;
+        }
+        let owner = self.owners.virtual_servers.get(&server)?;
+        self.policies.get(&owner.service).map(Arc::as_ref)
+    }
+
+    /// Returns true if real servers of the UDP virtual server `server` drain. `default` applies to
+    /// Services without a policy about it.
+    #[must_use]
+    pub fn drains_udp(&self, server: VirtualServerKey, default: bool) -> bool {
+        let timeout = self
+            .policy(server)
+            .and_then(|policy| policy.udp_drain_timeout);
+        timeout.map_or(default, |timeout| !timeout.0.is_zero())
+    }
+
+    /// Returns the maximum time for which real servers of `server` drain; zero sets no limit for
+    /// TCP, and deletes UDP real servers at once.
+    #[must_use]
+    pub fn drain_timeout(&self, server: VirtualServerKey, config: &NodeConfig) -> Duration {
+        let policy = self.policy(server);
+        match server {
+            VirtualServerKey::Address {
+                protocol: Protocol::Udp,
+                ..
+            } => (policy.and_then(|policy| policy.udp_drain_timeout))
+                .map_or(config.udp_drain_timeout, |timeout| timeout.0),
+            _ => (policy.and_then(|policy| policy.drain_timeout))
+                .map_or(config.drain_timeout, |timeout| timeout.0),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod single_instance;
 mod telemetry_observer;
 mod version;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -21,9 +22,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kernel::linux::StopSignal;
 use kernel::linux::leftovers::Sweeper;
 use kernel::{Kernel, LinuxKernel, ModulePolicy};
-use model::{Scope, chain, escaped};
+use model::{Name, Scope, chain, escaped};
 use sources::config::{Resolved, ServiceMetrics};
 use sources::kube::{Connection, KubeSettings, connect, list_once};
+use sources::objects::LabelKeys;
 use sources::{Confirmation, EventSink, SourceConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -140,7 +142,9 @@ fn work(
         let reload = args.config.is_some().then(|| Arc::clone(&reload));
         hangup::follow(runtime.handle(), reload);
     }
-    let source = source(&runtime, args, resolved)?;
+    let (label_keys, read_labels) = watch::channel(Arc::new(resolved.node.label_keys()));
+    let labels = LabelKeys::following(read_labels);
+    let source = source(&runtime, args, resolved, labels)?;
     let mut resolved = resolved.clone();
     let hosts = api_server::hosts(&source, resolved.kubeconfig.as_deref());
     let api_server = runtime.block_on(Names::of(hosts, resolve));
@@ -191,7 +195,7 @@ fn work(
         );
         runtime.spawn(second_proxy.follow(in_force.clone()));
         observers.push(Box::new(second_proxy));
-        runtime.spawn(pass_on(in_force, to_node.clone()));
+        runtime.spawn(pass_on(in_force, to_node.clone(), label_keys));
         runtime.spawn(api_server.follow(config.clone(), resolve));
         if let Some(path) = &args.config {
             let watcher = ConfigWatcher {
@@ -259,10 +263,21 @@ fn work(
     Ok(conclude(ended))
 }
 
-/// Passes each new configuration to the loop.
-async fn pass_on(mut config: watch::Receiver<Arc<Resolved>>, to_loop: NodeEvents) {
+/// Passes each new configuration to the loop, and the labels that it reads to the source.
+async fn pass_on(
+    mut config: watch::Receiver<Arc<Resolved>>,
+    to_loop: NodeEvents,
+    label_keys: watch::Sender<Arc<BTreeSet<Name>>>,
+) {
     while config.changed().await.is_ok() {
-        to_loop.configured(config.borrow_and_update().node.clone());
+        let node = config.borrow_and_update().node.clone();
+        let keys = node.label_keys();
+        label_keys.send_if_modified(|known| {
+            let differs = **known != keys;
+            *known = Arc::new(keys);
+            differs
+        });
+        to_loop.configured(node);
     }
 }
 
@@ -303,7 +318,12 @@ fn follow_traffic(
 }
 
 /// Returns the source that the command line names.
-fn source(runtime: &Runtime, args: &Args, resolved: &Resolved) -> Result<SourceConfig, Fatal> {
+fn source(
+    runtime: &Runtime,
+    args: &Args,
+    resolved: &Resolved,
+    labels: LabelKeys,
+) -> Result<SourceConfig, Fatal> {
     if !args.manifests.is_empty() {
         return Ok(SourceConfig::Files {
             paths: args.manifests.clone(),
@@ -312,6 +332,7 @@ fn source(runtime: &Runtime, args: &Args, resolved: &Resolved) -> Result<SourceC
     }
     let settings = KubeSettings {
         nodes: resolved.settings.watched_nodes,
+        labels,
         ..KubeSettings::new(resolved.node.node_name.clone())
     };
     Ok(SourceConfig::Kube {

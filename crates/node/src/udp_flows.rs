@@ -61,7 +61,8 @@ pub fn wanted(
             continue;
         }
         let live = (live.virtual_servers.get(key)).map(|live| live.real_servers.keys());
-        let finishing = (desired.finishing.get(key)).filter(|_| !udp_drains);
+        let finishing =
+            (desired.finishing.get(key)).filter(|_| !desired.drains_udp(*key, udp_drains));
         let servers = (entry.real_servers.keys())
             .chain(live.into_iter().flatten())
             .chain(finishing.into_iter().flat_map(|all| all.iter()));

@@ -19,6 +19,7 @@ use model::compact::pack_map;
 use model::finding::{Finding, FindingChanges, FindingIndex};
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
+use model::policy::ServicePolicy;
 use model::tables::{Desired, TableKeys, WithoutLocal, at_address};
 
 use self::contests::Contests;
@@ -202,6 +203,14 @@ impl ClaimIndex {
     pub(crate) fn set_findings(&mut self, service: &ObjectName, findings: Vec<Finding>) {
         let source = FindingSource::Service(service.clone());
         self.findings.set(source, findings);
+    }
+
+    /// Replaces the policy of `service`.
+    pub(crate) fn set_policy(&mut self, service: &ObjectName, policy: Option<Arc<ServicePolicy>>) {
+        match policy {
+            Some(policy) => drop(self.desired.policies.insert(service.clone(), policy)),
+            None => drop(self.desired.policies.remove(service)),
+        }
     }
 
     /// Replaces the findings about an object that cannot be decoded.

@@ -264,6 +264,7 @@ impl Compiler {
         let Some(service) = cluster.service(name) else {
             self.dependents.set(name, None, BTreeSet::new());
             self.shared_addresses.set(name, BTreeSet::new());
+            self.index.set_policy(name, None);
             return self.update_without_service(cluster, name);
         };
         let service = self.node.in_served_families(&service);
@@ -287,6 +288,7 @@ impl Compiler {
             without_local: resolved.without_local,
         };
         self.index.set_findings(name, resolved.findings);
+        self.index.set_policy(name, resolved.policy);
         self.index.replace(name, Some(part))
     }
 

@@ -388,7 +388,7 @@ pub fn drains(desired: &Desired, udp: bool, place: (VirtualServerKey, RealServer
     match place.0 {
         VirtualServerKey::Address { protocol, .. } => match protocol {
             Protocol::Tcp => true,
-            Protocol::Udp => udp && desired.finishes(place.0, place.1),
+            Protocol::Udp => desired.drains_udp(place.0, udp) && desired.finishes(place.0, place.1),
             _ => false,
         },
         VirtualServerKey::Fwmark { .. } => false,

@@ -16,6 +16,7 @@ use model::cluster::{ClusterState, EndpointSlice, Parsed, Service};
 use model::finding::{Code, Finding};
 use model::frontend::{Frontend, FrontendKind, HealthCheck};
 use model::names::{Name, ObjectName};
+use model::policy::PolicyField;
 
 use crate::compile::Compiler;
 use crate::lower::{bound, lower};
@@ -38,8 +39,43 @@ pub struct ServiceExplanation {
     pub slices: usize,
     /// Answer at the health-check node port.
     pub health_check: Option<HealthCheck>,
+    /// Values of the Service's policy, and those of the node that apply without one.
+    pub policy: Vec<PolicyExplanation>,
     /// Findings about the Service and its slices, except clashes with other Services.
     pub findings: Vec<Finding>,
+}
+
+/// A value of a Service's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyExplanation {
+    /// The field.
+    pub field: PolicyField,
+    /// The value as an annotation holds it.
+    pub value: String,
+    /// Origin of the value.
+    pub origin: PolicyOrigin,
+}
+
+/// Origin of a value of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyOrigin {
+    /// An annotation of the Service.
+    Annotation,
+    /// The rule of `servicePolicies` with this name.
+    Rule(Name),
+    /// The configuration of the node.
+    Node,
+}
+
+/// Prints the origin: `servicePolicies[batch]`.
+impl fmt::Display for PolicyOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Annotation => f.write_str("annotation"),
+            Self::Rule(name) => write!(f, "servicePolicies[{name}]"),
+            Self::Node => f.write_str("configuration"),
+        }
+    }
 }
 
 /// A requested address that is not served.
@@ -262,6 +298,7 @@ impl Compiler {
             sites,
             ports: decisions.ports,
             other_families: decisions.other_families,
+            policy: decisions.policy,
             slices: slices.len(),
             health_check: resolved.health_check,
             findings: resolved.findings,

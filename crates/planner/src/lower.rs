@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use ipset::Entry;
 use ipvs::{
-    AddressFamily, Forwarding, RealServer, RealServerKey, Scheduler, ServiceFlags, VirtualServer,
-    VirtualServerKey,
+    AddressFamily, Forwarding, Protocol, RealServer, RealServerKey, Scheduler, ServiceFlags,
+    VirtualServer, VirtualServerKey,
 };
 use model::config::{NodeConfig, default_scheduler_flags};
 use model::frontend::{Backend, Frontend, FrontendKind};
 use model::names::ServicePortName;
+use model::policy::{ConnectionLimits, ServicePolicy};
 use model::sets::SetKind;
 use model::tables::{VirtualServerEntry, collect_real_servers};
 
@@ -53,8 +54,13 @@ impl Claim {
 
 /// Returns the kernel entries that `frontend` needs.
 pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
-    let backends = frontend.backends.iter();
-    let real_servers = collect_real_servers(backends.map(|backend| real_server(*backend)));
+    let weights = frontend.weights.as_deref();
+    let limits = (frontend.service_policy.as_ref()).and_then(|policy| policy.connection_limits);
+    let backends = frontend.backends.iter().enumerate();
+    let real_servers = collect_real_servers(backends.map(|(index, backend)| {
+        let weight = weights.map_or(1, |weights| weights[index]);
+        real_server(*backend, weight, limits)
+    }));
     let finishing = (frontend.finishing.iter())
         .filter(|backend| frontend.backends.binary_search(backend).is_err())
         .map(|backend| real_server_key(*backend));
@@ -81,9 +87,21 @@ pub(crate) fn bound(address: IpAddr) -> SetEntry {
 }
 
 fn virtual_server(frontend: &Frontend, config: &NodeConfig) -> VirtualServer {
-    let (scheduler, mut flags) = scheduler(frontend, config);
+    let policy = frontend.service_policy.as_deref();
+    let (scheduler, mut flags) = scheduler(policy, config);
+    let family = AddressFamily::of(frontend.address);
+    let mut prefix = match family {
+        AddressFamily::Ipv4 => 32,
+        AddressFamily::Ipv6 => 128,
+    };
     if frontend.affinity.is_some() {
         flags |= ServiceFlags::PERSISTENT;
+        let asked = policy.and_then(|policy| policy.affinity_prefix);
+        prefix = asked.map_or(prefix, |asked| asked.of(family));
+    }
+    let one_packet = policy.and_then(|policy| policy.one_packet);
+    if one_packet == Some(true) && frontend.protocol == Protocol::Udp {
+        flags |= ServiceFlags::ONE_PACKET;
     }
     VirtualServer {
         key: VirtualServerKey::Address {
@@ -96,23 +114,26 @@ fn virtual_server(frontend: &Frontend, config: &NodeConfig) -> VirtualServer {
         persistence_timeout: frontend
             .affinity
             .map_or(Duration::ZERO, persistence_timeout),
-        persistence_prefix: match AddressFamily::of(frontend.address) {
-            AddressFamily::Ipv4 => 32,
-            AddressFamily::Ipv6 => 128,
-        },
+        persistence_prefix: prefix,
         persistence_engine: None,
     }
 }
 
 /// Returns the scheduler and its flags. The configured flags apply to the configured scheduler
-/// only.
-fn scheduler(frontend: &Frontend, config: &NodeConfig) -> (Scheduler, ServiceFlags) {
-    match &frontend.scheduler {
-        Some(name) if **name != *config.scheduler.0 => {
-            (Scheduler(name.clone()), default_scheduler_flags(name))
+/// only. Flags of another scheduler than that of the policy have a finding and no effect.
+fn scheduler(policy: Option<&ServicePolicy>, config: &NodeConfig) -> (Scheduler, ServiceFlags) {
+    let Some(policy) = policy else {
+        return (config.scheduler.clone(), config.scheduler_flags);
+    };
+    let (scheduler, default) = match &policy.scheduler {
+        Some(name) if *name.0 != *config.scheduler.0 => {
+            (Scheduler(name.0.clone()), default_scheduler_flags(&name.0))
         }
         _ => (config.scheduler.clone(), config.scheduler_flags),
-    }
+    };
+    let flags = policy.scheduler_flags.as_deref();
+    let flags = flags.and_then(|flags| model::policy::scheduler_flags(&scheduler.0, flags).ok());
+    (scheduler, flags.unwrap_or(default))
 }
 
 /// Converts a session affinity to whole seconds in 32 bits, as the kernel stores it. Zero would
@@ -121,13 +142,13 @@ fn persistence_timeout(affinity: Duration) -> Duration {
     Duration::from_secs(affinity.as_secs().clamp(1, u64::from(u32::MAX)))
 }
 
-fn real_server(backend: Backend) -> RealServer {
+fn real_server(backend: Backend, weight: u32, limits: Option<ConnectionLimits>) -> RealServer {
     RealServer {
         key: real_server_key(backend),
         forwarding: Forwarding::Masquerade,
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
+        weight,
+        upper_threshold: limits.map_or(0, |limits| limits.upper),
+        lower_threshold: limits.map_or(0, |limits| limits.lower),
     }
 }
 

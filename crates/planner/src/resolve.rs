@@ -10,6 +10,7 @@ mod policy;
 mod ports;
 mod ranges;
 mod refusals;
+mod service_policy;
 mod slices;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,11 @@ use std::sync::Arc;
 
 use ipvs::AddressFamily;
 use model::cluster::{EndpointSlice, Service, ServiceKind};
-use model::config::{NodeConfig, SCHEDULERS};
-use model::finding::{Code, Finding};
+use model::config::NodeConfig;
+use model::finding::Finding;
 use model::frontend::{Frontend, FrontendKind, HealthCheck, LocalEndpoint, Sources};
-use model::names::{Name, ServicePortName};
+use model::names::ServicePortName;
+use model::policy::ServicePolicy;
 use model::tables::WithoutLocal;
 
 use self::addresses::Addresses;
@@ -39,7 +41,8 @@ use self::ranges::Ranges;
 use self::refusals::Refusals;
 pub(crate) use self::slices::unlabelled;
 use crate::explain::{
-    EndpointExplanation, PortExplanation, RefusedAddress, SiteExplanation, SiteOutcome,
+    EndpointExplanation, PolicyExplanation, PortExplanation, RefusedAddress, SiteExplanation,
+    SiteOutcome,
 };
 use crate::node_context::NodeContext;
 use crate::protected::NodeResource;
@@ -58,6 +61,8 @@ pub(crate) struct Resolved {
     /// Requested addresses and ports at which the Service is not served, and the port of its health
     /// check. No frontend shows that the Service depends on them.
     pub(crate) unserved: BTreeSet<NodeResource>,
+    /// Policy of the Service; `None` if it sets nothing.
+    pub(crate) policy: Option<Arc<ServicePolicy>>,
     /// Findings about the Service and its slices.
     pub(crate) findings: Vec<Finding>,
 }
@@ -95,6 +100,8 @@ pub(crate) struct Decisions {
     pub(crate) ports: Vec<PortExplanation>,
     /// Endpoints of families without an address.
     pub(crate) other_families: Vec<EndpointExplanation>,
+    /// Values of the policy.
+    pub(crate) policy: Vec<PolicyExplanation>,
 }
 
 /// Resolves `service`, and records the decisions if `decisions` is given.
@@ -115,12 +122,13 @@ fn resolve_with(
     }
     limits::check_lists(service, config.service_limits, findings);
     let ports = usable_ports(service, findings);
+    let (policy, origins) = service_policy::effective(service, &ports, config, findings);
     let resolver = Resolver {
         service,
         slices,
         node,
         config,
-        scheduler: scheduler(service, config, findings),
+        policy: policy.map(Arc::new),
         addresses: Addresses::of(service, node, config, findings),
         ranges: Ranges::of(service, node, config, findings),
     };
@@ -151,7 +159,9 @@ fn resolve_with(
     }
     if let Some(recorded) = &mut notes.decisions {
         resolver.record_addresses(recorded);
+        recorded.policy = service_policy::explain(resolver.policy.as_deref(), &origins, config);
     }
+    resolved.policy.clone_from(&resolver.policy);
     *decisions = notes.decisions;
     notes.policies.report(service, findings);
     resolved.without_local = notes.policies.without_local;
@@ -172,7 +182,7 @@ struct Resolver<'a> {
     slices: &'a [EndpointSlice],
     node: &'a NodeContext,
     config: &'a NodeConfig,
-    scheduler: Option<Name>,
+    policy: Option<Arc<ServicePolicy>>,
     addresses: Addresses,
     ranges: Ranges,
 }
@@ -301,7 +311,8 @@ impl Resolver<'_> {
             .local_endpoints
             .extend(candidates.local(port.protocol).take(room));
         notes.ready.extend(candidates.local_ready());
-        let choice = candidates.choose(self.service, external, name, self.node.zone.as_ref());
+        let zone = self.node.zone.as_ref();
+        let choice = candidates.choose(self.service, external, name, zone);
         if let (Some(skipped), Some(decisions)) = (skips.into_kept(), &mut notes.decisions) {
             let external = external.then(|| policy::external(self.service));
             let internal = self.service.internal_policy;
@@ -334,11 +345,13 @@ impl Resolver<'_> {
                 port: site.port,
                 protocol: port.protocol,
                 affinity: self.service.affinity,
-                scheduler: self.scheduler.clone(),
+                service_policy: self.policy.clone(),
                 bind: site.bind,
                 policy,
                 lacks_local,
                 sources: sources.clone(),
+                weights: (self.policy.as_deref())
+                    .and_then(|policy| candidates.weights(backends, policy, name, zone)),
                 backends: backends.to_vec(),
                 finishing: finishing.clone(),
             });
@@ -391,31 +404,4 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-/// Returns the scheduler that the annotation of `service` selects.
-///
-/// Returns `None` if the configured scheduler applies: without an annotation, if the annotation
-/// names the configured scheduler, or if it names a scheduler that a Service cannot select.
-fn scheduler(service: &Service, config: &NodeConfig, findings: &mut Vec<Finding>) -> Option<Name> {
-    let asked = service.scheduler.as_deref()?;
-    let configured = &*config.scheduler.0;
-    if asked == configured {
-        return None;
-    }
-    if SCHEDULERS.contains(&asked) {
-        return Some(asked.into());
-    }
-    findings.push(Finding {
-        code: Code::InvalidScheduler,
-        kind: "Service",
-        object: service.name.clone(),
-        field: "metadata.annotations[kube-ipvs.io/scheduler]".to_owned(),
-        problem: format!("`{asked}` is not a scheduler that a Service can choose"),
-        consequence: format!(
-            "{configured} of ipvs.scheduler is used; choose one of {}",
-            SCHEDULERS.join(", ")
-        ),
-    });
-    None
 }

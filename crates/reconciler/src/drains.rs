@@ -151,13 +151,15 @@ impl Drains {
             let drain = self.drains.entry(key).or_insert_with(|| Drain {
                 owner: view.desired.owners.virtual_servers.get(&key.0).cloned(),
                 since: now,
-                deadline: deadline(view.config, key.0, now),
+                deadline: None,
                 connections: Connections::default(),
                 idle: false,
                 // The state of its endpoint before the start of this process is unknown.
                 terminated: terminating.is_none(),
             });
             drain.terminated |= terminating == Some(true);
+            // The policy of the Service may have changed.
+            drain.deadline = deadline(view.desired, view.config, key.0, drain.since);
             let first = drain.since + GRACE;
             let count = if first > now { first } else { now + POLL };
             let at = match drain.deadline {
@@ -171,9 +173,9 @@ impl Drains {
     }
 
     /// Recomputes the deadlines of all drains for `config`.
-    pub(crate) fn follow(&mut self, config: &NodeConfig) {
+    pub(crate) fn follow(&mut self, desired: &Desired, config: &NodeConfig) {
         for ((server, _), drain) in &mut self.drains {
-            drain.deadline = deadline(config, *server, drain.since);
+            drain.deadline = deadline(desired, config, *server, drain.since);
         }
     }
 }
@@ -195,15 +197,21 @@ fn weight(live: &Snapshot, (server, real): &DrainKey) -> Option<u32> {
 ///
 /// The kernel does not know the end of a UDP flow, so a UDP drain always has a deadline. With a UDP
 /// drain timeout of zero, no UDP real server drains.
-fn deadline(config: &NodeConfig, server: VirtualServerKey, since: Instant) -> Option<Instant> {
-    let timeout = match server {
+fn deadline(
+    desired: &Desired,
+    config: &NodeConfig,
+    server: VirtualServerKey,
+    since: Instant,
+) -> Option<Instant> {
+    let timeout = desired.drain_timeout(server, config);
+    let is_udp = matches!(
+        server,
         VirtualServerKey::Address {
             protocol: Protocol::Udp,
             ..
-        } => return Some(since + config.udp_drain_timeout),
-        _ => config.drain_timeout,
-    };
-    (!timeout.is_zero()).then(|| since + timeout)
+        }
+    );
+    (is_udp || !timeout.is_zero()).then(|| since + timeout)
 }
 
 fn first_of(server: VirtualServerKey) -> DrainKey {

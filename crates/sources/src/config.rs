@@ -20,7 +20,6 @@
 //! | `reader` | from values to a configuration, errors and warnings |
 //! | `show`, [`reference`] | the configuration in force, and the page of all fields |
 
-mod duration;
 mod extract;
 mod field;
 mod flags;
@@ -44,7 +43,8 @@ use std::path::{Path, PathBuf};
 use model::{Name, NodeConfig};
 use serde_json::{Map, Value};
 
-pub use self::duration::{format_duration, parse_duration};
+pub(crate) use model::duration::{format_duration, parse_duration};
+
 pub use self::flags::{ConfigFlags, parse_boolean};
 pub use self::settings::{IptablesBackend, LogFormat, ServiceMetrics};
 pub use self::show::EffectiveValue;

@@ -112,7 +112,7 @@ async fn list_kind<K: Watched>(
     connection: &Connection,
     settings: &KubeSettings,
 ) -> Result<Vec<ClusterEvent>, SourceProblem> {
-    let mut memory = Memory::default();
+    let mut memory = Memory::new(settings.labels.clone().take());
     let mut pages = list::Pages::new::<K>(&connection.client, settings, settings.page_size);
     let mut events = vec![ClusterEvent::ListStarted(K::KIND)];
     while let Some(page) =

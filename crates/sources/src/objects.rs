@@ -5,6 +5,8 @@
 //! contain no times. A time that is out of range or not in RFC 3339 would make the whole object
 //! undecodable.
 
+mod annotations;
+mod labels;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+pub use self::annotations::Annotations;
+pub(crate) use self::labels::all_labels;
+pub use self::labels::{LabelKeys, labels};
 use crate::convert::name;
 
 /// An object with metadata.
@@ -94,22 +99,6 @@ pub struct Labels {
         deserialize_with = "is_present"
     )]
     pub headless: bool,
-}
-
-/// Annotations that are read.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Annotations {
-    /// Scheduler of a Service.
-    #[serde(rename = "kube-ipvs.io/scheduler")]
-    pub scheduler: Option<String>,
-    /// Time of the change that caused this version of a slice (`EndpointsLastChangeTriggerTime`,
-    /// staging/src/k8s.io/api/core/v1/annotation_key_constants.go, Kubernetes 1.34).
-    #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
-    pub trigger_time: Option<String>,
-    /// True in the bookmark that ends a streamed list (KEP-3157).
-    #[serde(rename = "k8s.io/initial-events-end", deserialize_with = "is_present")]
-    pub initial_events_end: bool,
 }
 
 macro_rules! kubernetes {

@@ -24,6 +24,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::policy::{annotations, labels, rules};
+
 /// Returns the configuration of the simulated node.
 #[must_use]
 pub fn config() -> NodeConfig {
@@ -208,13 +210,13 @@ pub fn service() -> impl Strategy<Value = Service> {
         vec(range(), 0..3),
         node_port(),
         policy(),
-        option::of(select(vec!["mh", "wrr", "rr", "No Such", ""])),
+        (annotations(), labels()),
     );
     (object_name(), option::of(0_i64..3), inside, outside).prop_map(
         |(name, created, inside, outside)| {
             let (kind, cluster_ips, ports, affinity, internal_policy) = inside;
-            let (external_ips, load_balancer_ips, source_ranges, health, policy, scheduler) =
-                outside;
+            let (external_ips, load_balancer_ips, source_ranges, health, policy, own) = outside;
+            let (annotations, labels) = own;
             Service {
                 name,
                 created,
@@ -230,7 +232,8 @@ pub fn service() -> impl Strategy<Value = Service> {
                 source_ranges,
                 health_check_node_port: health,
                 has_selector: false,
-                scheduler: scheduler.map(Into::into),
+                annotations,
+                labels,
             }
         },
     )
@@ -370,7 +373,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
         networks(),
         bind,
         any::<[bool; 3]>(),
-        (protection, limits),
+        (protection, limits, rules()),
     )
         .prop_map(
             |(
@@ -380,7 +383,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                 protected_cidrs,
                 bind,
                 [all, mh, accept_served_traffic],
-                ((api_server, protected_host_ports), service_limits),
+                ((api_server, protected_host_ports), service_limits, service_policies),
             )| {
                 let scheduler = if mh { "mh" } else { "rr" };
                 NodeConfig {
@@ -398,6 +401,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                     api_server,
                     protected_host_ports,
                     service_limits,
+                    service_policies,
                     accept_served_traffic,
                     ..config()
                 }
@@ -423,16 +427,18 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
         address(addresses),
         any::<(bool, bool, bool)>(),
         option::of(select(vec!["node1", "node2"])),
+        option::of(select(vec!["zone-a", "zone-b"])),
         vec(select(vec!["zone-a", "zone-b"]), 0..2),
         vec(select(vec!["node1", "node2"]), 0..2),
     )
         .prop_map(
-            |(address, (ready, serving, terminating), node, zones, nodes)| Endpoint {
+            |(address, (ready, serving, terminating), node, zone, zones, nodes)| Endpoint {
                 address,
                 ready,
                 serving,
                 terminating,
                 node: node.map(Into::into),
+                zone: zone.map(Into::into),
                 zone_hints: zones.into_iter().map(Into::into).collect(),
                 node_hints: nodes.into_iter().map(Into::into).collect(),
             },

@@ -6,5 +6,6 @@
 pub mod cluster;
 pub mod faults;
 pub mod node;
+pub mod policy;
 pub mod simulation;
 pub mod subject;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use model::{ClusterEvent, ClusterState, Object};
 use sources::files::{self, FileErrorKind};
 use sources::kube::{self, ConnectError, KubeSettings};
+use sources::objects::LabelKeys;
 
 use crate::cli::Source;
 use crate::error::Error;
@@ -119,6 +120,7 @@ fn from_api_server(
         tracing::info!("the cluster is {}", connection.server);
         let settings = KubeSettings {
             nodes: node.config.settings.watched_nodes,
+            labels: LabelKeys::fixed(node.config.node.label_keys()),
             ..KubeSettings::new(node.config.node.node_name.clone())
         };
         kube::list_once(&connection, &settings)

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::{self, ConnectError, Connection, KubeSettings, ServerHost};
+use sources::objects::LabelKeys;
 use sources::{ConfigErrors, Environment, SourceProblem, node_state};
 
 use self::command_line::CommandLine;
@@ -226,6 +227,7 @@ impl Daemon {
             .map_err(RunningError::Runtime)?;
         let settings = KubeSettings {
             nodes: node.config.settings.watched_nodes,
+            labels: LabelKeys::fixed(node.config.node.label_keys()),
             ..KubeSettings::new(node.config.node.node_name.clone())
         };
         let kubeconfig = node.config.kubeconfig.clone();

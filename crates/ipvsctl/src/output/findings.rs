@@ -74,6 +74,9 @@ pub fn title(code: Code) -> &'static str {
         Code::OtherNodesBalancer => "a load-balancer address belongs to another node",
         Code::SeveralAddresses => "an endpoint has several addresses",
         Code::UnlabelledSlice => "a slice lacks the label that names its Service",
+        Code::InvalidPolicy => "a field of a policy is unknown or invalid",
+        Code::PolicyNotAllowed => "a Service may not set a field of its policy",
+        Code::PolicyWithoutEffect => "a field of a policy has no effect",
         Code::InvalidVirtualServer => "a VirtualServer cannot be programmed",
         Code::InvalidRealServer => "a real server of a VirtualServer cannot be programmed",
         Code::NoRealServer => "a VirtualServer has no real server for new connections",
@@ -164,8 +167,8 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::InvalidScheduler => {
             "The annotation kube-ipvs.io/scheduler must be one of Linux's IPVS schedulers: dh, fo, lblc, lblcr, lc, mh, nq, \
-             ovf, rr, sed, sh, twos, wlc, wrr. The scheduler of `ipvs.scheduler` is used instead. Only that setting \
-             accepts the scheduler of another kernel module: its name selects a module to load, and authors of Services \
+             ovf, rr, sed, sh, twos, wlc, wrr. The scheduler of `servicePolicies` or `ipvs.scheduler` is used instead. \
+             Only `ipvs.scheduler` accepts the scheduler of another kernel module: its name selects a module to load, and authors of Services \
              must not choose modules."
         }
         Code::ApiServerAddress => {
@@ -232,6 +235,20 @@ fn meaning(code: Code) -> &'static str {
              label `multicluster.kubernetes.io/service-name`. At most 100 slices of each namespace are reported, in the \
              order of their names. Slices with the label `service.kubernetes.io/headless` are never reported, since they \
              are not read from the API server."
+        }
+        Code::InvalidPolicy => {
+            "An annotation that begins with `kube-ipvs.io/` sets a field of the Service's policy, and this one is unknown, or \
+             its value cannot be read. The value that the finding names is used, as for a Service without the annotation. \
+             Correct the annotation. `docs/reference/policy.md` describes the fields and their values."
+        }
+        Code::PolicyNotAllowed => {
+            "`allowedAnnotations` of the configuration lists the fields of its policy that a Service may set. The annotation \
+             has no effect. Remove it, or ask the administrator to allow the field, or to set it in `servicePolicies`."
+        }
+        Code::PolicyWithoutEffect => {
+            "The field is valid, and changes nothing beside the rest of the Service: weights with a scheduler that does not \
+             use them, flags of another scheduler, an affinity prefix without `sessionAffinity: ClientIP`, one packet \
+             scheduling without a UDP port. Change the other field, or remove the annotation."
         }
         Code::InvalidVirtualServer => {
             "The kernel refuses the setting, or it would accept it and handle no packet, or the address would break the \

@@ -1,3 +1,4 @@
+use crate::policy::Annotation;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -213,7 +214,7 @@ fn objects_are_decoded_unchanged() {
         Parsed::Valid("fd00::/64".parse().expect("a network")),
     ];
     service.health_check_node_port = NonZeroU16::new(30_000).map(Parsed::Valid);
-    service.scheduler = Some("mh".into());
+    service.annotations = vec![Annotation::new("scheduler", "mh")];
     let Object::EndpointSlice(mut slice) = on_node("a", "node1") else {
         unreachable!("`on_node` returns an EndpointSlice");
     };

@@ -7,6 +7,7 @@ use model::cluster::{Changed, EndpointSlice, Node, Parsed, Service};
 use model::config::NodePortAddresses;
 use model::finding::Code;
 use model::missing_family::{FamilyGap, MissingFamily};
+use model::policy::Annotation;
 use model::sets::SetKind;
 use model::tables::Desired;
 use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind};
@@ -236,7 +237,7 @@ fn a_deleted_service_depends_on_nothing() {
 fn finding_changes_follow_their_sources() {
     let odd = |name: &str, created| Service {
         created: Some(created),
-        scheduler: Some("BAD".into()),
+        annotations: vec![Annotation::new("scheduler", "BAD")],
         ..service(name, &["10.96.0.1"])
     };
     let upsert = |service: Service| ClusterEvent::Upsert(Object::Service(service));

@@ -10,6 +10,7 @@ use model::cluster::{Endpoint, EndpointSlice, Service, TrafficPolicy};
 use model::config::ServiceLimits;
 use model::frontend::{Backend, LocalEndpoint};
 use model::names::Name;
+use model::policy::{Place, ServicePolicy};
 
 use super::ports::UsablePort;
 use super::slices::usable_address;
@@ -237,6 +238,48 @@ impl<'a> Candidates<'a> {
                 candidate.explain(port, judge(internal), external.map(judge))
             })
             .collect()
+    }
+
+    /// Returns the weights of `backends` by `policy`; `None` if every weight is 1.
+    ///
+    /// Locality prefers endpoints and excludes none: if it would leave every endpoint with weight
+    /// 0, it does not apply.
+    pub(super) fn weights(
+        &self,
+        backends: &[Backend],
+        policy: &ServicePolicy,
+        node: &Name,
+        zone: Option<&Name>,
+    ) -> Option<Vec<u32>> {
+        if policy.weights.is_none() && policy.locality.is_none() {
+            return None;
+        }
+        let places = backends.iter().map(|backend| {
+            let endpoint = self
+                .endpoints
+                .get(backend)
+                .map(|candidate| candidate.endpoint);
+            Place {
+                address: backend.address,
+                node: endpoint.and_then(|endpoint| endpoint.node.as_ref()),
+                zone: endpoint.and_then(|endpoint| endpoint.zone.as_ref()),
+            }
+        });
+        let pairs: Vec<(u32, u32)> = places
+            .map(|place| {
+                let weight = policy
+                    .weights
+                    .as_ref()
+                    .map_or(1, |weights| weights.of(&place));
+                let factor = policy
+                    .locality
+                    .map_or(1, |locality| locality.of(&place, node, zone));
+                (weight, factor)
+            })
+            .collect();
+        let applies = pairs.iter().any(|(weight, factor)| weight * factor > 0);
+        let weight = |(weight, factor)| if applies { weight * factor } else { weight };
+        Some(pairs.into_iter().map(weight).collect())
     }
 
     /// Returns the topology constraint. Hints apply only if every ready endpoint has them and one

@@ -1,6 +1,7 @@
 mod answers;
 mod choice;
 mod ranges;
+mod service_policy;
 
 use ipvs::AddressFamily::Ipv4;
 use ipvs::Protocol;
@@ -311,80 +312,4 @@ fn health_checks_count_ready_endpoints_on_this_node() {
     check_health(&web, &slices, Some((31000, 2)));
     web.kind = ServiceKind::NodePort;
     check_health(&web, &slices, None);
-}
-
-/// Resolves a Service with the annotation `asked` while `wlc` is configured. Checks the scheduler
-/// of its frontend and the start of its finding's problem.
-fn check_scheduler(asked: &str, scheduler: Option<&str>, problem: Option<&str>) {
-    let mut config = config();
-    config.scheduler = ipvs::Scheduler("wlc".into());
-    let service = Service {
-        scheduler: Some(asked.into()),
-        ..service("web", &["10.96.0.1"])
-    };
-    let resolved = resolve(&service, &[], &NodeContext::default(), &config);
-    assert_eq!(
-        resolved.frontends[0].scheduler.as_deref(),
-        scheduler,
-        "{asked:?}"
-    );
-    let found: Vec<_> = (resolved.findings.iter())
-        .filter(|finding| is_mistake(finding))
-        .map(|finding| {
-            assert_eq!(finding.code, model::Code::InvalidScheduler);
-            assert!(
-                finding
-                    .consequence
-                    .starts_with("wlc of ipvs.scheduler is used")
-            );
-            finding
-                .problem
-                .trim_end_matches(" is not a scheduler that a Service can choose")
-        })
-        .collect();
-    assert_eq!(found, problem.into_iter().collect::<Vec<_>>(), "{asked:?}");
-}
-
-#[test]
-fn a_service_chooses_a_scheduler_of_linux() {
-    for known in model::config::SCHEDULERS {
-        let chosen = (known != "wlc").then_some(known);
-        check_scheduler(known, chosen, None);
-    }
-}
-
-/// Names of modules that are not schedulers, and invalid names. None of them may reach the kernel.
-#[test]
-fn other_schedulers_are_rejected() {
-    let long = "r".repeat(250_000);
-    let cut = format!("`{}…`", "r".repeat(255));
-    for (asked, problem) in [
-        ("x0", "`x0`"),
-        ("ftp", "`ftp`"),
-        ("pe_sip", "`pe_sip`"),
-        ("", "``"),
-        ("RR", "`RR`"),
-        ("rr ", "`rr `"),
-        ("rr\nwlc", r"`rr\nwlc`"),
-        ("\u{1b}[2Jrr", r"`\u{1b}[2Jrr`"),
-        ("\u{202e}rr", r"`\u{202e}rr`"),
-        (&long, &cut),
-    ] {
-        check_scheduler(asked, None, Some(problem));
-    }
-}
-
-/// The administrator may configure a scheduler that is not part of Linux. A Service may name it
-/// too.
-#[test]
-fn a_service_may_name_the_configured_scheduler() {
-    let mut config = config();
-    config.scheduler = ipvs::Scheduler("fastest".into());
-    let service = Service {
-        scheduler: Some("fastest".into()),
-        ..service("web", &["10.96.0.1"])
-    };
-    let resolved = resolve(&service, &[], &NodeContext::default(), &config);
-    assert_eq!(resolved.frontends[0].scheduler, None);
-    assert!(!resolved.findings.iter().any(is_mistake));
 }

@@ -1,12 +1,14 @@
 //! Kinds of values: how a file and a flag write them, and their types in the program.
 
 mod list;
+mod policies;
 mod scalar;
 mod text;
 
 use serde_json::Value;
 
 pub(super) use self::list::{NETWORKS, NODE_PORTS, PORTS, item_text, read_list};
+pub(super) use self::policies::{POLICY_FIELDS, POLICY_RULES};
 pub(super) use self::scalar::{
     ANY, BOOL, DURATION, KERNEL_SECONDS, NUMBER, VERBOSITY, at_least, gates, whole,
 };

@@ -26,7 +26,8 @@ pub use super::field::{Effect, Field};
 use super::field::{At, Precedence};
 use super::kind::{
     ADDRESS, ANY, BOOL, DURATION, INTERFACE, KERNEL_SECONDS, NETWORK_PAIR, NETWORKS, NODE_PORTS,
-    NUMBER, PORTS, SCHEDULER, TEXT, VERBOSITY, address_port, at_least, choice, whole,
+    NUMBER, POLICY_FIELDS, POLICY_RULES, PORTS, SCHEDULER, TEXT, VERBOSITY, address_port, at_least,
+    choice, whole,
 };
 use super::relations::{self, BRIDGE, GATES, PREFIX, ProxyMode, SCHEDULER_FLAGS};
 use super::{IptablesBackend, LogFormat, ServiceMetrics};
@@ -217,6 +218,15 @@ fields! {
     /// Delete the real server of an endpoint that disappears without having been terminating at
     /// once, so that its clients are reset.
     "cutLostEndpoints" [ours]: BOOL => node(cut_lost_endpoints);
+
+    /// Policies for the Services that they select: what a Service has no field for, such as weights.
+    /// The first one that selects a Service gives the fields that its annotations do not set. See
+    /// [policy](policy.md).
+    "servicePolicies" [ours]: POLICY_RULES => node(service_policies);
+
+    /// Fields of its [policy](policy.md) that a Service may set by annotations. An annotation for
+    /// another field has no effect.
+    "allowedAnnotations" [ours]: POLICY_FIELDS => node(allowed_annotations);
 
     /// Delay before a second list must confirm that more than half of the known objects are gone
     /// (deviation D27). Only then are they deleted. 0 deletes at once.

@@ -76,6 +76,7 @@ fn endpoint(given: &core::EndpointAddress, ready: bool) -> Endpoint {
         serving: ready,
         terminating: false,
         node: given.node_name.as_deref().map(name),
+        zone: None,
         zone_hints: Box::default(),
         node_hints: Box::default(),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1 as core;
 use model::Parsed;
 use model::cluster::{Service, ServiceKind, ServicePort, TrafficPolicy};
-use model::names::Uid;
+use model::names::{Name, Uid};
 
 use super::{cidr, ip, name, port, protocol};
 use crate::objects;
@@ -15,14 +15,14 @@ use crate::objects;
 /// Default of the API server for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
 
-/// Converts a Service.
+/// Converts a Service with those of its labels that policies read.
 ///
 /// - Load-balancer addresses with `ipMode: Proxy` and blank addresses are skipped.
 /// - `clusterIP: None` yields no cluster address.
 /// - A blank source range is kept as an invalid one: skipping it would open the Service to all
 ///   clients.
 #[must_use]
-pub fn service(given: &objects::Service) -> Service {
+pub fn service(given: &objects::Service, labels: Vec<(Name, Name)>) -> Service {
     let spec = &given.spec;
     Service {
         name: given.metadata.object_name(),
@@ -46,7 +46,8 @@ pub fn service(given: &objects::Service) -> Service {
             .collect(),
         health_check_node_port: node_port(spec.health_check_node_port),
         has_selector: (spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty()),
-        scheduler: (given.metadata.annotations.scheduler.as_ref()).map(|text| text.trim().into()),
+        annotations: given.metadata.annotations.policy.clone(),
+        labels,
     }
 }
 

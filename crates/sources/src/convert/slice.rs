@@ -68,6 +68,7 @@ fn endpoint(given: &discovery::Endpoint) -> Endpoint {
         serving: conditions.serving.unwrap_or(true),
         terminating: conditions.terminating.unwrap_or(false),
         node: given.node_name.as_deref().map(name),
+        zone: given.zone.as_deref().map(name),
         zone_hints: (hints.and_then(|hints| hints.for_zones.as_ref()).into_iter())
             .flatten()
             .map(|zone| name(&zone.name))

@@ -84,13 +84,16 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
     match (api_version, kind) {
         _ if is_virtual_server(api_version, kind) => static_server(value),
         (BETA, "EndpointSlice") => read("discovery.k8s.io/v1", kind, from_beta(value)),
-        ("v1", "Service") => decode("Service", value, |object: &objects::Service| {
-            let service = convert::service(object);
-            if service.cluster_ips.is_empty() && needs_cluster_ip(object) {
-                tracing::warn!(service = %service.name, "the Service has no clusterIP and is not served: set spec.clusterIP, which an API server would assign");
-            }
-            converted(Object::Service(service))
-        }),
+        ("v1", "Service") => {
+            let labels = objects::all_labels(&value);
+            decode("Service", value, |object: &objects::Service| {
+                let service = convert::service(object, labels.clone());
+                if service.cluster_ips.is_empty() && needs_cluster_ip(object) {
+                    tracing::warn!(service = %service.name, "the Service has no clusterIP and is not served: set spec.clusterIP, which an API server would assign");
+                }
+                converted(Object::Service(service))
+            })
+        }
         ("v1", "Endpoints") => decode("Endpoints", value, |object: &objects::Endpoints| {
             Converted::Endpoints(convert::endpoints(object))
         }),

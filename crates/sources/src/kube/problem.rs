@@ -39,6 +39,8 @@ pub(super) enum RequestError {
     /// A list or a changed object has no resource version, so the version from which to watch is
     /// unknown.
     NoVersion,
+    /// Policies read other labels than the known objects were decoded with.
+    LabelsChanged,
 }
 
 impl From<kube::Error> for RequestError {
@@ -73,11 +75,12 @@ impl RequestError {
         }
     }
 
-    /// Returns true if the server cannot resume a watch from the given version: it has forgotten
-    /// the version (410), or it has lost state and has not reached the version yet.
+    /// Returns true if no watch from the given version can continue: the server has forgotten the
+    /// version (410), or it has lost state and has not reached the version yet, or the objects up
+    /// to it lack labels.
     pub(super) fn is_gone(&self) -> bool {
         let status = match self {
-            Self::StateLost => return true,
+            Self::StateLost | Self::LabelsChanged => return true,
             Self::Server(status) => status,
             _ => return false,
         };
@@ -138,6 +141,7 @@ impl RequestError {
             | Self::BadAnswer(_)
             | Self::BadEvent(_)
             | Self::ListWithoutEnd
+            | Self::LabelsChanged
             | Self::StateLost => ProblemKind::Protocol,
             Self::Shrunk(_) => ProblemKind::Shrunk,
             Self::Client(error) | Self::Broken(error) => client_kind(error),
@@ -161,6 +165,7 @@ impl RequestError {
             Self::BadEvent(why) => format!("a line of the watch is not an event: {why}"),
             Self::TooLong(limit) => format!("the answer is longer than {} MiB", limit >> 20),
             Self::StateLost => "the server is at an earlier resourceVersion than before".to_owned(),
+            Self::LabelsChanged => "servicePolicies read other labels".to_owned(),
             Self::Shrunk(shrunk) => shrunk.to_string(),
             Self::NoVersion => "the answer has no resourceVersion".to_owned(),
             Self::Server(status) => {

@@ -1,9 +1,10 @@
 //! Watched resources and their conversion to types of the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::cluster::Undecodable;
-use model::{ClusterEvent, Object, ObjectKind, ObjectName};
+use model::{ClusterEvent, Name, Object, ObjectKind, ObjectName};
 use serde_json::value::RawValue;
 
 use super::settings::{KubeSettings, Nodes};
@@ -36,11 +37,23 @@ pub(super) struct Memory {
     parts: BTreeMap<ObjectName, Vec<ObjectName>>,
     /// Names from before the list that is being read.
     listed_before: BTreeMap<ObjectName, Vec<ObjectName>>,
+    /// Labels of Services that are kept.
+    labels: Arc<BTreeSet<Name>>,
 }
 
 impl Memory {
-    /// Begins a list. Objects that it does not contain are deleted.
-    pub(super) fn start_list(&mut self) {
+    /// Returns a memory without objects that keeps these labels of Services.
+    pub(super) fn new(labels: Arc<BTreeSet<Name>>) -> Self {
+        Self {
+            labels,
+            ..Self::default()
+        }
+    }
+
+    /// Begins a list, and keeps these labels from now on. Objects that it does not contain are
+    /// deleted.
+    pub(super) fn start_list(&mut self, labels: Arc<BTreeSet<Name>>) {
+        self.labels = labels;
         // Names of an aborted list are kept.
         self.listed_before.append(&mut self.parts);
     }
@@ -61,6 +74,8 @@ pub(super) trait Watched: Kubernetes + Send + 'static {
     const PLURAL: &'static str;
     /// Path of its list.
     const PATH: &'static str;
+    /// True if its labels are kept as far as policies read them.
+    const HAS_LABELS: bool = false;
 
     /// Returns its name in messages, with the API group.
     fn resource() -> String {
@@ -78,8 +93,8 @@ pub(super) trait Watched: Kubernetes + Send + 'static {
         metadata.object_name()
     }
 
-    /// Returns the events for an existing object.
-    fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent>;
+    /// Returns the events for an existing object that was decoded from `text`.
+    fn upsert(self, text: &RawValue, memory: &mut Memory) -> Vec<ClusterEvent>;
 
     /// Returns the events for a deleted object.
     fn delete(name: ObjectName, _memory: &mut Memory) -> Vec<ClusterEvent> {
@@ -106,7 +121,7 @@ pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Decode
     match decode_named::<K>(text) {
         Ok(object) => {
             let version = object.metadata().resource_version.clone();
-            let events = object.upsert(memory);
+            let events = object.upsert(text, memory);
             Decoded { events, version }
         }
         Err(error) => {
@@ -156,6 +171,7 @@ impl Watched for Service {
     const GROUP: &'static str = "";
     const PLURAL: &'static str = "services";
     const PATH: &'static str = "/api/v1/services";
+    const HAS_LABELS: bool = true;
 
     fn selection(_settings: &KubeSettings) -> Selection {
         Selection {
@@ -165,8 +181,9 @@ impl Watched for Service {
         }
     }
 
-    fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
-        let service = convert::service(&self);
+    fn upsert(self, text: &RawValue, memory: &mut Memory) -> Vec<ClusterEvent> {
+        let labels = objects::labels(text.get(), &memory.labels);
+        let service = convert::service(&self, labels);
         vec![ClusterEvent::Upsert(Object::Service(service))]
     }
 }
@@ -181,7 +198,7 @@ impl Watched for EndpointSlice {
         slices()
     }
 
-    fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
+    fn upsert(self, _text: &RawValue, _memory: &mut Memory) -> Vec<ClusterEvent> {
         let slice = convert::slice(&self);
         vec![ClusterEvent::Upsert(Object::EndpointSlice(slice))]
     }
@@ -197,7 +214,7 @@ impl Watched for Endpoints {
         slices()
     }
 
-    fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent> {
+    fn upsert(self, _text: &RawValue, memory: &mut Memory) -> Vec<ClusterEvent> {
         let slices = convert::endpoints(&self);
         let names: Vec<_> = slices.iter().map(|slice| slice.name.clone()).collect();
         let owner = self.metadata.object_name();
@@ -222,6 +239,7 @@ impl Watched for Endpoints {
         let Memory {
             parts,
             listed_before,
+            ..
         } = memory;
         if let Some(known) = listed_before.get(&name) {
             (parts.entry(name.clone())).or_insert_with(|| known.clone());
@@ -251,7 +269,7 @@ impl Watched for Node {
         metadata.node_name()
     }
 
-    fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
+    fn upsert(self, _text: &RawValue, _memory: &mut Memory) -> Vec<ClusterEvent> {
         vec![ClusterEvent::Upsert(Object::Node(convert::node(&self)))]
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use model::{BackoffSettings, Name};
 use serde::{Deserialize, Serialize};
 
+use crate::objects::LabelKeys;
+
 /// Settings of requests to an API server. Every duration must be above zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeSettings {
@@ -12,6 +14,8 @@ pub struct KubeSettings {
     pub node_name: Name,
     /// Nodes to watch.
     pub nodes: Nodes,
+    /// Labels of Services that policies read.
+    pub labels: LabelKeys,
     /// True to request lists as streams if the server supports it.
     pub streaming_lists: bool,
     /// Number of objects in a page of a list that is not streamed.
@@ -56,6 +60,7 @@ impl KubeSettings {
         Self {
             node_name: node_name.into(),
             nodes: Nodes::All,
+            labels: LabelKeys::default(),
             streaming_lists: true,
             page_size: 500,
             backoff: BackoffSettings {

@@ -15,6 +15,7 @@ use super::problem::RequestError;
 use super::resource::{self, Decoded, Memory, Selection, Watched};
 use super::resource_sink::ResourceSink;
 use super::settings::KubeSettings;
+use crate::objects::LabelKeys;
 use crate::sink::ReceiverGone;
 
 /// Duration after which a watch counts as healthy and resets the back-off.
@@ -43,6 +44,7 @@ pub(super) struct Watcher<'a, K> {
     backoff: &'a mut Retries,
     relist: Retries,
     memory: Memory,
+    labels: LabelKeys,
     /// Time at which the server refused to stream a list.
     refused: Option<Instant>,
     selection: Selection,
@@ -104,6 +106,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             backoff,
             relist: Retries::new(settings.relist),
             memory: Memory::default(),
+            labels: settings.labels.clone(),
             refused: None,
             selection: K::selection(settings),
             page_size: settings.page_size,
@@ -128,7 +131,8 @@ impl<'a, K: Watched> Watcher<'a, K> {
             if error.is_gone() {
                 tracing::debug!(
                     resource = K::PLURAL,
-                    "the server has forgotten the version: relisting"
+                    ?error,
+                    "the known version is of no use any more: relisting"
                 );
                 if started.elapsed() >= RELIST_RESET_AFTER {
                     self.relist.reset();
@@ -323,7 +327,13 @@ impl<'a, K: Watched> Watcher<'a, K> {
     ) -> Result<Closed, Stop> {
         let mut recorded = None;
         loop {
-            let Ok(event) = events.next(self.settings.silence).await else {
+            let event = tokio::select! {
+                event = events.next(self.settings.silence) => event,
+                () = self.labels.changed(), if K::HAS_LABELS => {
+                    return Err(RequestError::LabelsChanged.into());
+                }
+            };
+            let Ok(event) = event else {
                 tracing::debug!(
                     resource = K::PLURAL,
                     "the watch is silent: opening a new one"
@@ -391,7 +401,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
     }
 
     async fn start_list(&mut self) -> Result<(), ReceiverGone> {
-        self.memory.start_list();
+        self.memory.start_list(self.labels.take());
         self.sink.list_started(K::KIND).await
     }
 

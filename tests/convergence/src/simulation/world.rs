@@ -10,6 +10,7 @@ use model::cluster::{
     Endpoint, EndpointPort, EndpointSlice, Node, Parsed, Service, ServiceKind, ServicePort,
     TrafficPolicy,
 };
+use model::policy::Annotation;
 use model::{ClusterEvent, Object, ObjectKind, ObjectName};
 
 use super::random::Random;
@@ -181,7 +182,7 @@ impl World {
                 .then(|| Parsed::Valid("192.0.2.0/24".parse().expect("a network")))
                 .into_iter()
                 .collect(),
-            scheduler: random.percent(10).then(|| "wlc".into()),
+            annotations: annotations(random),
             ..Service::new(service_name(number))
         }
     }
@@ -273,4 +274,21 @@ fn node() -> Node {
 
 fn valid(address: impl Into<IpAddr>) -> Parsed<IpAddr> {
     Parsed::Valid(address.into())
+}
+
+/// Returns annotations of a Service.
+fn annotations(random: &mut Random) -> Vec<Annotation> {
+    let values = [
+        ("connection-limits", "upper=100"),
+        ("locality", "node=5"),
+        ("scheduler", "wlc"),
+        ("scheduler", "no such"),
+        ("weights", "node/node1=0, default=7"),
+    ];
+    let chosen = values.into_iter().filter(|_| random.percent(5));
+    let mut all: Vec<_> = chosen
+        .map(|(name, value)| Annotation::new(name, value))
+        .collect();
+    all.dedup_by(|one, other| one.name == other.name);
+    all
 }

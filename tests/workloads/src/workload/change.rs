@@ -4,6 +4,7 @@ use std::error::Error;
 
 use model::cluster::Changed;
 use model::finding::FindingChanges;
+use model::policy::Annotation;
 use model::{ClusterEvent, ClusterState, Desired, NodeState, Object, TableKeys};
 use planner::Compiler;
 
@@ -31,7 +32,7 @@ impl Change {
         let known: Vec<_> = before.service_names().cloned().collect();
         for name in known {
             if let Some(mut service) = before.service(&name) {
-                service.scheduler = Some("UNKNOWN".into());
+                service.annotations = vec![Annotation::new("scheduler", "UNKNOWN")];
                 before.absorb(ClusterEvent::Upsert(Object::Service(service)));
             }
         }

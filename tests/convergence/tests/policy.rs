@@ -1,0 +1,80 @@
+//! Laws of policies of Services.
+
+use std::collections::BTreeSet;
+
+use convergence::cluster::{cluster, configs, node_state, objects};
+use model::finding::Code;
+use model::{Desired, NodeConfig, Object};
+use planner::compile;
+use proptest::prelude::*;
+
+/// Returns the objects with Services that set nothing themselves.
+fn without_annotations(objects: &[Object]) -> Vec<Object> {
+    (objects.iter().cloned())
+        .map(|object| match object {
+            Object::Service(mut service) => {
+                service.annotations.clear();
+                Object::Service(service)
+            }
+            other => other,
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Policies decide about shares, limits and drains. They leave the addresses, the endpoints and
+    /// the rules as they are, and never keep every endpoint from new connections unless the
+    /// Service's own weights are all 0.
+    #[test]
+    fn policies_keep_every_endpoint(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let plain = without_annotations(&objects);
+        let without = NodeConfig { service_policies: Vec::new(), ..config.clone() };
+        let with = compile(&cluster(objects), &node, &config).0;
+        let without = compile(&cluster(plain), &node, &without).0;
+        prop_assert_eq!(&with.tables.sets, &without.tables.sets);
+        prop_assert_eq!(&with.tables.rules, &without.tables.rules);
+        prop_assert_eq!(&with.tables.addresses, &without.tables.addresses);
+        prop_assert_eq!(&with.owners, &without.owners);
+        let keys = |desired: &Desired| -> Vec<_> {
+            (desired.tables.virtual_servers.iter())
+                .map(|(key, entry)| (*key, entry.real_servers.keys().copied().collect::<Vec<_>>()))
+                .collect()
+        };
+        prop_assert_eq!(keys(&with), keys(&without));
+        for (key, entry) in &with.tables.virtual_servers {
+            let policy = with.policy(*key);
+            if policy.is_none_or(|policy| policy.weights.is_none()) && policy.is_some() {
+                prop_assert!(
+                    entry.real_servers.is_empty()
+                        || entry.real_servers.values().any(|real| real.weight > 0),
+                    "{:?}", policy
+                );
+            }
+        }
+    }
+
+    /// An annotation with a mistake leaves its Service as it is without the annotation.
+    #[test]
+    fn mistakes_in_policies_have_no_effect(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let config = NodeConfig { allowed_annotations: BTreeSet::new(), ..config };
+        let plain = without_annotations(&objects);
+        let (with, findings) = compile(&cluster(objects.clone()), &node, &config);
+        prop_assert_eq!(with, compile(&cluster(plain), &node, &config).0);
+        let refused = findings.iter().filter(|finding| finding.code == Code::PolicyNotAllowed);
+        let names: BTreeSet<_> = refused.map(|finding| &finding.object).collect();
+        for name in names {
+            let service = cluster(objects.clone()).service(name).expect("the Service");
+            prop_assert!(!service.annotations.is_empty());
+        }
+    }
+}

@@ -19,13 +19,15 @@ use self::value::Value;
 pub use self::value::{
     AffinityPrefix, ConnectionLimits, Drain, Given, SchedulerName, is_weighted, scheduler_flags,
 };
-pub use self::weights::{Locality, Place, WeightRule, Weights};
+pub use self::weights::{Locality, MAX_WEIGHT, Place, WeightRule, Weights};
 use crate::names::Name;
+use crate::safe_text::{SafeText, escaped};
 
 /// Prefix of the annotations by which a Service sets fields of its policy.
 pub const PREFIX: &str = "kube-ipvs.io/";
 
-/// An annotation of a Service that begins with [`PREFIX`], as it was written.
+/// An annotation of a Service that begins with [`PREFIX`], as it was written. Both texts are safe to
+/// print, see [`SafeText`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Annotation {
     /// The rest of its name.
@@ -44,16 +46,12 @@ impl Annotation {
     #[must_use]
     pub fn new(name: &str, value: &str) -> Self {
         // One byte more than is allowed shows that the value is too long.
-        let end = value.floor_char_boundary(Self::MAX_LENGTH + 4);
+        let value = escaped(&value[..value.floor_char_boundary(Self::MAX_LENGTH + 4)]);
         Self {
-            name: name[..name.floor_char_boundary(Self::MAX_NAME)].into(),
-            value: value[..end].into(),
+            name: SafeText::new(name).into_name(),
+            value: value[..value.floor_char_boundary(Self::MAX_LENGTH + 4)].into(),
         }
     }
-
-    /// Maximum length of a name of an annotation without its prefix
-    /// (`apimachinery/pkg/util/validation`, `qualifiedNameMaxLength`).
-    const MAX_NAME: usize = 63;
 }
 
 macro_rules! fields {

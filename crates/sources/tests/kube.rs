@@ -4,12 +4,14 @@
 mod objects;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::{FailNext, Faults, Forbid, Resource, Server, ServerConfig, State};
 use model::{ClusterEvent, ClusterState, Name, ObjectKind, ObjectName};
 use serde_json::json;
 use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once};
+use sources::objects::LabelKeys;
 use sources::{EventSink, ProblemKind, SourceConfig, SourceEvent, SourceProblem};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -570,4 +572,55 @@ async fn tls_and_tokens_are_used() {
         .await
         .expect_err("no access");
     assert_eq!(problem.kind, ProblemKind::Unauthorized, "{problem}");
+}
+
+/// Labels are kept as far as policies read them. Policies that read others make the source list
+/// Services again, and only these.
+#[tokio::test]
+async fn services_are_listed_again_for_other_labels() {
+    let server = server().await;
+    fill(&server);
+    let labels = json!({"tier": "front", "team": "shop", "long": "x".repeat(63)});
+    let mut labelled = service("s1", "10.96.1.1");
+    labelled["metadata"]["labels"] = labels.clone();
+    server.put(labelled).expect("a Service");
+    let (keys, read) = tokio::sync::watch::channel(Arc::default());
+    let settings = KubeSettings {
+        labels: LabelKeys::following(read),
+        ..settings()
+    };
+    let mut scene = Scene::start(server, settings).await;
+    scene.agree().await;
+    let known = |scene: &Scene, service: &str| {
+        let service = scene.state.service(&name(service));
+        let labels = service.expect("the Service").labels;
+        (labels.into_iter())
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect::<Vec<_>>()
+    };
+    assert!(known(&scene, "s1").is_empty());
+    for (read, expected) in [
+        (&["tier"][..], &["tier=front"][..]),
+        (&["team", "tier", "zone"], &["team=shop", "tier=front"]),
+        (&[], &[]),
+    ] {
+        let lists = scene.lists;
+        keys.send_replace(Arc::new(read.iter().map(|key| Name::from(*key)).collect()));
+        while known(&scene, "s1") != expected {
+            scene.receive().await;
+        }
+        scene.agree().await;
+        assert_eq!(scene.lists, lists + 1, "{read:?}");
+    }
+    // The watch that follows the list keeps the same labels.
+    keys.send_replace(Arc::new([Name::from("team")].into()));
+    while known(&scene, "s1") != ["team=shop"] {
+        scene.receive().await;
+    }
+    let mut changed = service("s2", "10.96.1.2");
+    changed["metadata"]["labels"] = labels;
+    scene.server.put(changed).expect("a Service");
+    scene.agree().await;
+    assert_eq!(known(&scene, "s2"), ["team=shop"]);
+    assert!(scene.troubles.is_empty());
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use model::policy::{PREFIX, PolicyField};
 use serde::Deserialize;
 use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
@@ -55,14 +56,13 @@ fn of<'de, T: Deserialize<'de>>(prefix: &str, others: &[&str]) -> Vec<String> {
 
 /// Fields of an object's metadata that are read: names, a time, labels and annotations. No type
 /// lists them.
-const METADATA: [&str; 14] = [
+const METADATA: [&str; 13] = [
     "Service metadata.name",
     "Service metadata.namespace",
     "Service metadata.creationTimestamp",
     "Service metadata.labels[service.kubernetes.io/service-proxy-name]",
     "Service metadata.labels[service.kubernetes.io/headless]",
     "Service metadata.annotations[service.kubernetes.io/topology-mode]",
-    "Service metadata.annotations[kube-ipvs.io/scheduler]",
     "EndpointSlice metadata.name",
     "EndpointSlice metadata.namespace",
     "EndpointSlice metadata.labels[kubernetes.io/service-name]",
@@ -134,12 +134,18 @@ fn configuration() -> impl Iterator<Item = String> {
     fields.map(|field| format!("Configuration {}", field.path))
 }
 
+fn policy() -> impl Iterator<Item = String> {
+    let annotations = PolicyField::ALL.iter().map(|field| field.annotation());
+    annotations.map(|name| format!("Service metadata.annotations[{PREFIX}{name}]"))
+}
+
 fn fields() -> BTreeSet<String> {
     let beside = [METADATA.as_slice(), &NEWER, &KIND].concat();
     (beside.into_iter().map(str::to_owned))
         .chain(service())
         .chain(endpoint_slice())
         .chain(node())
+        .chain(policy())
         .chain(configuration())
         .collect()
 }

@@ -84,12 +84,12 @@ fn mistakes_name_the_part_that_is_wrong() {
         (
             PolicyField::Weights,
             "zone/a=-1",
-            "zone/a: `-1` is not a whole number from 0 to 1000",
+            "zone/a: `-1` is not a whole number from 0 to 256",
         ),
         (
             PolicyField::Weights,
-            "zone/a=1001",
-            "zone/a: `1001` is not a whole number",
+            "zone/a=257",
+            "zone/a: `257` is not a whole number",
         ),
         (
             PolicyField::Weights,
@@ -313,7 +313,11 @@ fn every_text_is_read_or_refused() {
 #[test]
 fn long_annotations_are_cut_and_refused_later() {
     let annotation = Annotation::new(&"é".repeat(100), &"é".repeat(5_000));
-    assert!(annotation.name.len() <= 63);
+    assert!(annotation.name.len() <= 256);
     assert!(annotation.value.len() > Annotation::MAX_LENGTH);
     assert!(annotation.value.len() < Annotation::MAX_LENGTH + 8);
+    assert_eq!(&*Annotation::new("", "\n\u{202e}").value, r"\n\u{202e}");
+    assert!(
+        Annotation::new("", &"\u{202e}".repeat(1_000)).value.len() < Annotation::MAX_LENGTH + 8
+    );
 }

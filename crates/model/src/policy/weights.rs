@@ -5,12 +5,15 @@ use std::net::IpAddr;
 use super::pattern::Pattern;
 use super::value::{Given, Value, number, quoted, refuse_others, take_number};
 use crate::names::Name;
+use crate::safe_text::SafeText;
 use ipnetwork::IpNetwork;
 
-/// Greatest weight. The product of a weight and a locality factor, which are both at most this,
-/// fits the kernel's `int`, and so do the kernel's products of a weight and a number of connections
-/// up to 2^31 / 1000 in most schedulers.
-const MAX: u32 = 1_000;
+/// Greatest weight.
+///
+/// `wrr` looks for an endpoint by counting down from the greatest weight, in the interrupt that
+/// received the packet (`ip_vs_wrr_schedule`, net/netfilter/ipvs/ip_vs_wrr.c, Linux 6.12): a Service
+/// with great weights whose endpoints are full would keep a processor busy.
+pub const MAX_WEIGHT: u32 = 256;
 
 /// Longest pattern of a node's name (RFC 1123 subdomain).
 const MAX_PATTERN: usize = 253;
@@ -60,15 +63,17 @@ impl WeightRule {
     }
 
     fn read(key: &str) -> Result<Self, String> {
+        // Names of endpoints are kept in the same form.
+        let safe = |name| SafeText::new(name).into_name();
         match key.split_once('/') {
-            Some(("zone", name)) if !name.is_empty() => Ok(Self::Zone(name.into())),
+            Some(("zone", name)) if !name.is_empty() => Ok(Self::Zone(safe(name))),
             Some(("node", name)) if !name.is_empty() => {
                 if name.len() > MAX_PATTERN {
                     return Err(format!("{} is too long for a node's name", quoted(name)));
                 }
                 Ok(match name.contains(['*', '?']) {
-                    true => Self::NodePattern(Pattern::new(name)),
-                    false => Self::Node(name.into()),
+                    true => Self::NodePattern(Pattern::new(&safe(name))),
+                    false => Self::Node(safe(name)),
                 })
             }
             _ => key.parse().map(Self::Network).map_err(|_| {
@@ -113,16 +118,17 @@ impl Value for Weights {
     fn form() -> String {
         format!(
             "`zone/NAME=WEIGHT`, `node/NAME=WEIGHT`, `node/PATTERN=WEIGHT`, `ADDRESS=WEIGHT`, \
-             `NETWORK=WEIGHT`, `default=WEIGHT`; 0 to {MAX}"
+             `NETWORK=WEIGHT`, `default=WEIGHT`; 0 to {MAX_WEIGHT}"
         )
     }
 
     fn read(given: &Given<'_>) -> Result<Self, String> {
         let mut pairs = given.pairs()?;
-        let default = take_number(&mut pairs, "default", MAX)?.unwrap_or(1);
+        let default = take_number(&mut pairs, "default", MAX_WEIGHT)?.unwrap_or(1);
         let mut rules = Vec::new();
         for (key, value) in pairs {
-            let weight = number(value, 0, MAX).map_err(|problem| format!("{key}: {problem}"))?;
+            let weight =
+                number(value, 0, MAX_WEIGHT).map_err(|problem| format!("{key}: {problem}"))?;
             rules.push((WeightRule::read(key)?, weight));
         }
         rules.sort_by_key(|(rule, _)| std::cmp::Reverse(rule.rank()));
@@ -163,12 +169,13 @@ impl Locality {
 
 impl Value for Locality {
     fn form() -> String {
-        format!("`node=FACTOR`, `zone=FACTOR`, `other=FACTOR`; 0 to {MAX}, 1 if absent")
+        format!("`node=FACTOR`, `zone=FACTOR`, `other=FACTOR`; 0 to {MAX_WEIGHT}, 1 if absent")
     }
 
     fn read(given: &Given<'_>) -> Result<Self, String> {
         let mut pairs = given.pairs()?;
-        let mut factor = |key| Ok::<_, String>(take_number(&mut pairs, key, MAX)?.unwrap_or(1));
+        let mut factor =
+            |key| Ok::<_, String>(take_number(&mut pairs, key, MAX_WEIGHT)?.unwrap_or(1));
         let read = Self {
             node: factor("node")?,
             zone: factor("zone")?,

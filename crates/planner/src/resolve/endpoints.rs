@@ -10,7 +10,7 @@ use model::cluster::{Endpoint, EndpointSlice, Service, TrafficPolicy};
 use model::config::ServiceLimits;
 use model::frontend::{Backend, LocalEndpoint};
 use model::names::Name;
-use model::policy::{Place, ServicePolicy};
+use model::policy::{MAX_WEIGHT, Place, ServicePolicy};
 
 use super::ports::UsablePort;
 use super::slices::usable_address;
@@ -279,7 +279,16 @@ impl<'a> Candidates<'a> {
             .collect();
         let applies = pairs.iter().any(|(weight, factor)| weight * factor > 0);
         let weight = |(weight, factor)| if applies { weight * factor } else { weight };
-        Some(pairs.into_iter().map(weight).collect())
+        let weights: Vec<u32> = pairs.into_iter().map(weight).collect();
+        let greatest = weights.iter().copied().max().unwrap_or(0);
+        if greatest <= MAX_WEIGHT {
+            return Some(weights);
+        }
+        let reduced = |weight: u32| match weight {
+            0 => 0,
+            weight => (weight * MAX_WEIGHT / greatest).max(1),
+        };
+        Some(weights.into_iter().map(reduced).collect())
     }
 
     /// Returns the topology constraint. Hints apply only if every ready endpoint has them and one

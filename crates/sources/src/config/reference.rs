@@ -1,5 +1,7 @@
 //! The configuration as a page of documentation.
 
+pub mod policy;
+
 use std::fmt::Write as _;
 
 use super::table::{EXTRA_FLAGS, Effect, FIELDS, Field};

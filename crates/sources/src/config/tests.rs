@@ -6,6 +6,7 @@ mod fields;
 mod files;
 mod flags;
 mod page;
+mod policies;
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ use model::ObjectName;
 use model::cluster::{
     Endpoint, EndpointPort, EndpointSlice, Node, Service, ServiceKind, ServicePort, TrafficPolicy,
 };
+use model::policy::Annotation;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -32,7 +33,8 @@ fn bare(name: &str) -> Service {
         source_ranges: vec![],
         health_check_node_port: None,
         has_selector: false,
-        scheduler: None,
+        annotations: Vec::new(),
+        labels: Vec::new(),
     }
 }
 
@@ -45,7 +47,10 @@ fn check_service(
     let given = json!({"metadata": {"name": "web"}, "spec": spec, "status": status});
     let mut expected = bare("web");
     change(&mut expected);
-    assert_eq!(service(&typed::<objects::Service>(given)), expected);
+    assert_eq!(
+        service(&typed::<objects::Service>(given), expected.labels.clone()),
+        expected
+    );
 }
 
 #[test]
@@ -107,9 +112,13 @@ fn every_field_of_a_service_is_converted() {
         source_ranges: vec![Parsed::Valid("10.0.0.0/8".parse().expect("a network"))],
         health_check_node_port: Some(Parsed::Valid(NonZeroU16::new(30999).expect("a port"))),
         has_selector: true,
-        scheduler: Some("wrr".into()),
+        annotations: vec![Annotation::new("scheduler", "wrr")],
+        labels: vec![("tier".into(), "front".into())],
     };
-    assert_eq!(service(&typed::<objects::Service>(given)), expected);
+    assert_eq!(
+        service(&typed::<objects::Service>(given), expected.labels.clone()),
+        expected
+    );
 }
 
 #[test]
@@ -166,6 +175,7 @@ fn endpoint(address: &str, ready: bool) -> Endpoint {
         serving: true,
         terminating: false,
         node: None,
+        zone: None,
         zone_hints: Box::default(),
         node_hints: Box::default(),
     }
@@ -410,16 +420,19 @@ fn all_text_of_an_object_is_safe_to_print() {
         "annotations": {"kube-ipvs.io/scheduler": odd},
     });
     let name = ObjectName::new(safe.clone().into_name(), safe.clone().into_name());
-    let given = service(&typed(json!({
-        "metadata": metadata,
-        "spec": {
-            "clusterIPs": [odd], "externalIPs": [odd], "loadBalancerSourceRanges": [odd],
-            "ports": [{"name": odd, "port": 80, "protocol": odd}],
-        },
-        "status": {"loadBalancer": {"ingress": [{"ip": odd}]}},
-    })));
+    let given = service(
+        &typed(json!({
+            "metadata": metadata,
+            "spec": {
+                "clusterIPs": [odd], "externalIPs": [odd], "loadBalancerSourceRanges": [odd],
+                "ports": [{"name": odd, "port": 80, "protocol": odd}],
+            },
+            "status": {"loadBalancer": {"ingress": [{"ip": odd}]}},
+        })),
+        Vec::new(),
+    );
     assert_eq!(given.name, name);
-    assert_eq!(given.scheduler, Some(safe.clone()));
+    assert_eq!(given.annotations, [Annotation::new("scheduler", &odd)]);
     for address in [
         &given.cluster_ips[0],
         &given.external_ips[0],

@@ -103,7 +103,13 @@ fn weights_and_locality_multiply() {
         [100, 10, 1]
     );
     let both = [("weights", "default=3"), ("locality", "node=100, zone=10")];
-    assert_eq!(weights_of(&both), [300, 30, 3]);
+    // 300, 30 and 3, reduced.
+    assert_eq!(weights_of(&both), [256, 25, 2]);
+    let extreme = [
+        ("weights", "default=256"),
+        ("locality", "node=256, other=0"),
+    ];
+    assert_eq!(weights_of(&extreme), [256, 1, 0]);
 }
 
 /// Locality prefers endpoints. It takes no Service away that has endpoints elsewhere; weights do,

@@ -10,17 +10,23 @@ use super::*;
 
 #[test]
 fn docs_are_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
-    let page = reference::markdown();
-    if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, page).expect("the page is written");
-        return;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+    let pages = [
+        ("config.md", reference::markdown()),
+        ("policy.md", reference::policy::markdown()),
+    ];
+    for (name, page) in pages {
+        let path = folder.join(name);
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, page).expect("the page is written");
+            continue;
+        }
+        assert!(
+            fs::read_to_string(&path).unwrap_or_default() == page,
+            "{} is out of date: run BLESS=1 cargo test -p sources docs_are_current",
+            path.display()
+        );
     }
-    assert!(
-        fs::read_to_string(&path).unwrap_or_default() == page,
-        "{} is out of date: run BLESS=1 cargo test -p sources docs_are_current",
-        path.display()
-    );
 }
 
 #[test]
@@ -43,6 +49,8 @@ fn other_value(field: &Field) -> Value {
         ("mode", _) => json!("ipvs"),
         ("detectLocalMode", _) => json!("NodeCIDR"),
         ("ipvs.syncPeriod", _) => json!("1m17s"),
+        ("servicePolicies", _) => json!([{"name": "all", "policy": {"scheduler": "wrr"}}]),
+        ("allowedAnnotations", _) => json!(["weights"]),
         ("clusterCIDR", _) => json!("10.5.0.0/16,fd05::/48"),
         (_, "WORD") => json!(form.text.rsplit('`').nth(1)),
         (_, "WORD,…") => json!([form.text.split('`').nth(1)]),

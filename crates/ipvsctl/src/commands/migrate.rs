@@ -7,7 +7,7 @@ use sources::proxy;
 
 use crate::cli::{Migrate, MigrateCommand};
 use crate::error::{Error, Status};
-use crate::grouping::Changes;
+use crate::grouping::{Changes, Selection};
 use crate::input::live;
 use crate::input::node::on_loopback;
 use crate::input::view::View;
@@ -50,7 +50,7 @@ pub fn run(args: &Migrate) -> Result<Status, Error> {
         whole: input.whole,
         has_ipvs,
     };
-    let changes = Changes::of(&migration.plan, &input.claims);
+    let changes = Changes::of(&migration.plan, &input.claims, Selection::default());
     let planned = schema::Planned {
         node: &input.config.node_name,
         findings: &input.findings,

@@ -40,7 +40,7 @@ pub fn run(args: &Monitor) -> Result<Status, Error> {
     let mut kernel = live::read_only_kernel()?;
     let owners = Owners::read(&args.named, false);
     owners.check(&args.select)?;
-    let interrupt = Interrupt::install()?;
+    let interrupt = Interrupt::install(|| {}, || {})?;
     let end = args.duration.map(|duration| Instant::now() + duration);
     let address = args.named.metrics_address.unwrap_or(proxy::METRICS);
     let mut log = DaemonLog::new(address);

@@ -13,7 +13,7 @@ use super::node::Node;
 use super::{Input, live, running};
 use crate::cli::Compared;
 use crate::error::{Error, Status};
-use crate::grouping::Changes;
+use crate::grouping::{Changes, Selection};
 use crate::style;
 
 /// Desired and live tables of a node, and their difference.
@@ -116,10 +116,10 @@ impl View {
         }
     }
 
-    /// Returns the changes of the plan by the Services that ask for them.
+    /// Returns the selected changes of the plan by the Services that ask for them.
     #[must_use]
-    pub fn changes(&self) -> Changes<'_> {
-        Changes::of(&self.plan, &self.input.claims)
+    pub fn changes(&self, selection: Selection<'_>) -> Changes<'_> {
+        Changes::of(&self.plan, &self.input.claims, selection)
     }
 
     /// Returns the status of a command that found something or not. A part of the input that could

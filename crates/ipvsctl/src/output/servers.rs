@@ -6,10 +6,10 @@ use std::net::IpAddr;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use ipnetwork::IpNetwork;
 use ipvs::{ServiceFlags, Timeouts, VirtualServer, VirtualServerKey};
-use model::Snapshot;
+use model::{Op, Snapshot};
 
-use super::plan::host_address;
 use crate::schema::flag_names;
 
 /// Width of a table.
@@ -90,7 +90,7 @@ pub fn addresses(snapshot: &Snapshot, width: Width) -> String {
         }
     }
     let rows = (snapshot.tables.addresses.iter()).map(|address| {
-        let mut row = vec![host_address(*address)];
+        let mut row = vec![IpNetwork::from(*address).to_string()];
         if width == Width::Wide {
             row.push(counts.get(address).copied().unwrap_or(0).to_string());
         }
@@ -121,9 +121,7 @@ pub fn timeouts(timeouts: Timeouts) -> String {
 /// Returns the timeouts as arguments of `ipvsadm`.
 #[must_use]
 pub fn timeout_line(timeouts: Timeouts) -> String {
-    let Timeouts { tcp, tcp_fin, udp } = timeouts;
-    let (tcp, tcp_fin, udp) = (tcp.as_secs(), tcp_fin.as_secs(), udp.as_secs());
-    format!("--set {tcp} {tcp_fin} {udp}\n")
+    Op::SetTimeouts(timeouts).line() + "\n"
 }
 
 pub(super) fn persistence(server: &VirtualServer) -> String {

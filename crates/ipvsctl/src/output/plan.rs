@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use model::{Op, OpEffect, PlannedOp, Reason, Summary, escaped};
 
-pub use self::rules::{LiveRules, RuleHunk, RuleLine, RuleLines};
+pub use self::rules::{ChainChange, LiveRules, RuleHunk, RuleLine, RuleLines};
 use crate::grouping::{Change, Changes, Group, Kind};
 use crate::style;
 

@@ -24,6 +24,7 @@ use crate::output::changes;
 use crate::output::stream::Lines;
 use crate::schema::{self, API_VERSION, DaemonChange, Document as _, ServicePort};
 use crate::style;
+use crate::top::reader::RENAME;
 
 /// Time after which kube-ipvsd is asked again for a change that it did not report yet.
 const REPORT_DELAY: Duration = Duration::from_millis(300);
@@ -46,6 +47,7 @@ pub fn run(args: &Monitor) -> Result<Status, Error> {
         select: args.select.clone(),
         authors: Authors::default(),
         tables: Tables::new(live::observe(&mut kernel)?),
+        named: None,
     };
     style::note(&format!(
         "watching {} virtual servers; {}",
@@ -75,6 +77,8 @@ struct Watch {
     select: Select,
     authors: Authors,
     tables: Tables,
+    /// Time at which the owners were read again.
+    named: Option<Instant>,
 }
 
 /// Result of one reading.
@@ -136,7 +140,10 @@ impl Watch {
             Place::VirtualServer(key) => self.owners.get(&key).is_none(),
             _ => false,
         };
-        if found.iter().any(is_unowned) {
+        // A foreign virtual server never has a name.
+        let is_due = (self.named).is_none_or(|named| named.elapsed() >= RENAME);
+        if is_due && found.iter().any(is_unowned) {
+            self.named = Some(Instant::now());
             self.owners.refresh();
         }
         let mut has_asked_again = false;

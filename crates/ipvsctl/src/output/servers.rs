@@ -10,8 +10,6 @@ use ipnetwork::IpNetwork;
 use ipvs::{ServiceFlags, Timeouts, VirtualServer, VirtualServerKey};
 use model::{Op, Snapshot};
 
-use crate::schema::flag_names;
-
 /// Width of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
@@ -19,60 +17,6 @@ pub enum Width {
     Narrow,
     /// All columns.
     Wide,
-}
-
-/// Returns a table of virtual servers with their real servers.
-#[must_use]
-pub fn servers(snapshot: &Snapshot, width: Width) -> String {
-    let wide = width == Width::Wide;
-    let mut titles = vec!["VIRTUAL SERVER", "SCHEDULER"];
-    if wide {
-        titles.extend(["FLAGS", "PERSISTENCE"]);
-    }
-    titles.extend(["REAL SERVER", "FORWARDING", "WEIGHT"]);
-    if wide {
-        titles.extend(["THRESHOLDS", "ACTIVE", "INACTIVE", "PERSISTENT"]);
-    }
-    let mut rows = Vec::new();
-    for (key, entry) in &snapshot.tables.virtual_servers {
-        let mut left = vec![key.to_string(), entry.server.scheduler.to_string()];
-        if wide {
-            left.push(or_dash(flag_names(entry.server.flags).join(",")));
-            left.push(or_dash(persistence(&entry.server)));
-        }
-        if entry.real_servers.is_empty() {
-            left.push("(none)".to_owned());
-            left.resize(titles.len(), String::new());
-            rows.push(left);
-            continue;
-        }
-        for real in entry.real_servers.values() {
-            let blank = vec![String::new(); left.len()];
-            let mut row = std::mem::replace(&mut left, blank);
-            row.extend([
-                real.key.to_string(),
-                real.forwarding.to_string(),
-                real.weight.to_string(),
-            ]);
-            if wide {
-                let thresholds = format!("{}..{}", real.lower_threshold, real.upper_threshold);
-                row.push(match real.upper_threshold {
-                    0 => "-".to_owned(),
-                    _ => thresholds,
-                });
-                let connections = snapshot.connections.get(&(*key, real.key));
-                let connections = connections.copied().unwrap_or_default();
-                let counts = [
-                    connections.active,
-                    connections.inactive,
-                    connections.persistent,
-                ];
-                row.extend(counts.iter().map(u32::to_string));
-            }
-            rows.push(row);
-        }
-    }
-    table(&titles, rows, "No virtual servers.\n")
 }
 
 /// Returns a table of the addresses of the dummy device; if wide, with their numbers of virtual

@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 pub const SHARE: u32 = 4;
 
 /// Minimum time between two readings of the owners.
-const RENAME: Duration = Duration::from_secs(10);
+pub const RENAME: Duration = Duration::from_secs(10);
 
 /// Reads the traffic of a node again and again.
 pub struct Reader {

@@ -22,6 +22,7 @@ fn watch(kernel: &mut MemoryKernel, select: Select) -> Watch {
         select,
         authors: Authors::default(),
         tables: Tables::new(live::observe(kernel).expect("tables")),
+        named: None,
     }
 }
 

@@ -6,8 +6,8 @@ use model::snapshot::Interface;
 use model::{NodeConfig, NodeState, NodeTables, text};
 use trace::At;
 
-use super::{Machine, Packet, Scene, scene};
-use crate::cli::{Destination, Sender};
+use super::{Machine, Packet, Scene, Sender, scene};
+use crate::cli::{Destination, SenderArgument};
 use crate::input::Input;
 
 const TABLES: &str = "\
@@ -48,6 +48,7 @@ fn input() -> Input {
         findings: Vec::new(),
         services: 0,
         whole: true,
+        pods: Default::default(),
     }
 }
 
@@ -56,7 +57,15 @@ fn tables() -> NodeTables {
 }
 
 fn packet(from: &str, to: &str) -> Packet {
-    let sender: Sender = from.parse().expect("a sender");
+    let sender = match from.parse().expect("a sender") {
+        SenderArgument::Host => Sender::Host,
+        SenderArgument::Outside(interface) => Sender::Outside(interface),
+        SenderArgument::Address(address) => Sender::Pod {
+            address,
+            name: None,
+        },
+        SenderArgument::Pod(name) => panic!("{name} has no address"),
+    };
     let Ok(Destination::Socket(to, protocol)) = to.parse() else {
         panic!("{to} is an address");
     };
@@ -156,10 +165,14 @@ fn an_address_of_the_node_is_the_host() {
 #[test]
 fn senders_and_destinations_are_parsed() {
     for (text, expected) in [
-        ("host", Sender::Host),
-        ("outside", Sender::Outside(None)),
-        ("outside:eth0", Sender::Outside(Some("eth0".into()))),
-        ("fd00::1", Sender::Pod(address("fd00::1"))),
+        ("host", SenderArgument::Host),
+        ("outside", SenderArgument::Outside(None)),
+        ("outside:eth0", SenderArgument::Outside(Some("eth0".into()))),
+        ("fd00::1", SenderArgument::Address(address("fd00::1"))),
+        (
+            "shop/web-0",
+            SenderArgument::Pod(model::ObjectName::new("shop", "web-0")),
+        ),
     ] {
         assert_eq!(text.parse(), Ok(expected), "{text}");
     }

@@ -242,3 +242,43 @@ fn machine_is_read() {
     let route = machine.routes.routes.get(&loopback).expect("a route");
     assert_eq!(&*route.interface, "lo");
 }
+
+#[test]
+fn rules_of_other_programs_are_named_with_their_effect() {
+    for (target, expected) in [
+        ("DROP", "no answer: dropped by"),
+        ("REJECT --reject-with tcp-reset", "refused: refused by"),
+        (
+            "REJECT --reject-with icmp-admin-prohibited",
+            "refused with ICMP admin-prohibited: refused by",
+        ),
+        (
+            "REJECT --reject-with icmp-host-unreachable",
+            "refused with ICMP host unreachable: refused by",
+        ),
+    ] {
+        let rule = format!("-A INPUT -p tcp -j {target}");
+        let saved = format!("*filter\n{rule}\nCOMMIT\n");
+        let rules = model::host_rules::HostRules::parse(&saved);
+        let machine = Machine {
+            host_rules: BTreeMap::from([(ipvs::AddressFamily::Ipv4, rules)]),
+            ..machine()
+        };
+        let (packet, tables, input) = (packet("outside", "10.96.0.1:80"), tables(), input());
+        let scene = scene(&packet, &input, &tables, None, Some(&machine));
+        let path = trace::trace(&tables, &scene.world, &scene.probe);
+        let subject = crate::schema::Subject {
+            node_name: "node1",
+            tables: "kernel",
+            from: scene.sender.clone(),
+            service: None,
+            missing: None,
+            endpoints: &scene.endpoints,
+            assumptions: &scene.assumptions,
+        };
+        let document = crate::schema::Trace::new(&subject, &path);
+        let expected = format!("{expected} rule `{rule}`, of another program, in filter INPUT");
+        assert_eq!(document.verdict.text, expected);
+        assert_eq!(document.verdict.result, "failed");
+    }
+}

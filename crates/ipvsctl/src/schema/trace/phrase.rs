@@ -155,7 +155,10 @@ pub(super) fn outcome(
         Ok(Outcome::Unreachable(what)) => (
             "refused",
             None,
-            format!("refused with ICMP {what} unreachable{}", because()),
+            match what.ends_with("prohibited") {
+                true => format!("refused with ICMP {what}{}", because()),
+                false => format!("refused with ICMP {what} unreachable{}", because()),
+            },
         ),
         Ok(Outcome::Lost) => ("lost", None, format!("no answer{}", because())),
         Ok(Outcome::NotPermitted) => (

@@ -33,7 +33,8 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     }
     let mut node = node::read(&args.node, Fallback::Host)?;
     let metrics = node.config.settings.metrics_bind_address;
-    let cluster = cluster::from_files(&args.files.paths, args.files.strict).unless_unread()?;
+    let cluster =
+        cluster::from_files(&args.files.paths, args.files.strict, None).unless_unread()?;
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
     let live = live::of_kernel(&mut kernel, &mut node)?;
     let guard = Guard {

@@ -14,8 +14,11 @@ pub mod running;
 pub mod surroundings;
 pub mod view;
 
-use model::{ClusterState, Desired, NodeConfig, NodeState};
-use planner::Claims;
+use std::collections::BTreeSet;
+
+use ipvs::VirtualServerKey;
+use model::{ClusterState, Desired, NodeConfig, NodeState, ObjectName, Plan, Snapshot};
+use planner::{Claims, Ownership, ServiceExplanation};
 
 use self::cluster::Cluster;
 use self::node::Node;
@@ -33,7 +36,7 @@ pub struct Input {
     pub node: NodeState,
     /// Desired tables of the node.
     pub desired: Desired,
-    /// Claims of the Services, which name the owners of shared entries.
+    /// Claims of the Services, which name the owners of shared entries and explain each Service.
     pub claims: Claims,
     /// Findings about the objects, ordered.
     pub findings: Vec<model::Finding>,
@@ -66,6 +69,25 @@ impl Input {
             whole,
             cluster,
         }
+    }
+
+    /// Returns the changes that turn `live` into the desired tables. Every command that compares
+    /// them does it here (ADR 26). `ours` are virtual servers that are ours whatever their address.
+    /// Nothing is deleted if a part of the input could not be read.
+    #[must_use]
+    pub fn plan(&self, live: &Snapshot, ours: BTreeSet<VirtualServerKey>) -> Plan {
+        let own = Ownership {
+            recorded: ours,
+            deletions: self.whole,
+            ..Ownership::new(&self.config)
+        };
+        planner::diff(&self.desired, live, &own)
+    }
+
+    /// Explains how the Service `name` is served; `None` if there is none.
+    #[must_use]
+    pub fn explain(&self, name: &ObjectName) -> Option<ServiceExplanation> {
+        self.claims.explain(&self.cluster, &self.desired, name)
     }
 
     /// Returns the status of a command that found something or not. A part of the input that could

@@ -336,6 +336,7 @@ fn own_findings(facts: &NodeFacts) -> Vec<Diagnosis> {
         return Vec::new();
     };
     let all = compared
+        .input
         .findings
         .iter()
         .chain(compared.plan.findings.values());

@@ -25,9 +25,19 @@ impl<'a> Origin<'a> {
     /// `proc`; without one it is the cluster of the environment.
     #[must_use]
     pub fn find(source: &'a Source, args: &'a NodeArgs, proc: &Path) -> Self {
+        Self::among(source, args, || running::find(proc).daemons)
+    }
+
+    /// Does the same as [`Origin::find`], with the processes of kube-ipvsd from `daemons`.
+    #[must_use]
+    pub fn among(
+        source: &'a Source,
+        args: &'a NodeArgs,
+        daemons: impl FnOnce() -> Vec<Daemon>,
+    ) -> Self {
         let mut daemons = match is_given(source) {
             true => Vec::new(),
-            false => running::find(proc).daemons,
+            false => daemons(),
         };
         Self {
             source,

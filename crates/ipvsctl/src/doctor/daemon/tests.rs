@@ -270,7 +270,7 @@ fn findings_are_those_of_the_objects_if_kube_ipvsd_does_not_run() {
         |facts| {
             without_daemon(facts);
             let compared = facts.desired.as_mut().expect("tables");
-            compared.findings.push(model::Finding {
+            compared.input.findings.push(model::Finding {
                 code: model::Code::OwnAddress,
                 kind: "Service",
                 object: model::ObjectName::new("shop", "web"),

@@ -131,7 +131,7 @@ pub(super) fn diagnoses(facts: &NodeFacts, compared: &Compared, live: &Snapshot)
         };
         for (effect, lines) in missing(patch, rules) {
             let accepts_all = facts.config.accept_served_traffic;
-            let services = effect.services(&compared.desired, *family, accepts_all);
+            let services = effect.services(&compared.input.desired, *family, accepts_all);
             found.push(diagnosis(facts, *family, effect, lines, services));
         }
         found.extend(extra(facts, *family, patch));

@@ -71,7 +71,7 @@ pub(crate) fn print_yaml(value: &impl Serialize) -> Result<(), Error> {
 }
 
 /// Returns `value` as YAML, or as JSON if a text needs escapes.
-fn yaml_document(value: &impl Serialize) -> Result<String, Error> {
+pub(crate) fn yaml_document(value: &impl Serialize) -> Result<String, Error> {
     let text = serde_saphyr::to_string(value).map_err(|error| format_error("YAML", error))?;
     match text.lines().all(|line| escaped(line) == line) {
         true => Ok(text),

@@ -3,7 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use model::chain;
 
 use super::cluster::{self, Cluster};
 use super::node::{self, Fallback, Node};
@@ -66,6 +68,30 @@ impl<'a> Origin<'a> {
             Some(daemon) => daemon.node(self.args),
             None => node::read(self.args, Fallback::Host),
         }
+    }
+
+    /// Reads the node as [`Origin::node`] does. If the configuration of the running kube-ipvsd
+    /// cannot be read, returns the node of the command line, and the reason.
+    ///
+    /// # Errors
+    ///
+    /// A file of the command line cannot be read or has mistakes.
+    pub fn node_or_named(&self) -> Result<(Node, Option<String>), Error> {
+        match self.node() {
+            Ok(node) => Ok((node, None)),
+            Err(error @ Error::Running(_)) => {
+                let node = node::read(self.args, Fallback::Host)?;
+                Ok((node, Some(chain(&error))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the path of the configuration file, if there is one.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
+        let running = || self.daemon.as_ref()?.config_file();
+        self.args.config.clone().or_else(running)
     }
 
     /// Reads the objects for `node`.

@@ -17,7 +17,7 @@ use sources::proxy::{self, Running};
 
 use super::cluster::Cluster;
 use super::desired::Origin;
-use super::node::{self, Fallback, Node, on_loopback};
+use super::node::{Node, on_loopback};
 use super::running::{self, State};
 use super::{Input, daemon, live};
 use crate::cli::{NodeArgs, Source};
@@ -57,11 +57,7 @@ pub fn observe(
     let proc = Path::new(running::PROC);
     let processes = running::find(proc);
     let origin = Origin::among(source, args, || processes.daemons.clone());
-    let (mut node, unread) = match origin.node() {
-        Ok(node) => (node, None),
-        Err(error @ Error::Running(_)) => (node::read(args, Fallback::Host)?, Some(chain(&error))),
-        Err(error) => return Err(error),
-    };
+    let (mut node, unread) = origin.node_or_named()?;
     let settings = node.config.settings.clone();
     let configured = metrics.or(settings.metrics_bind_address);
     let daemons: Vec<_> = processes

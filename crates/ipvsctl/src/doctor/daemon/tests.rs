@@ -62,6 +62,12 @@ fn second_proxy_noticed_by_the_daemon_is_a_problem() {
         "ok: kube-ipvsd answers at 127.0.0.1:10249",
     ];
     check("proxies", noticed, &expected);
+    let mut facts = healthy();
+    noticed(&mut facts);
+    let shown = crate::schema::Checkup::from(&crate::doctor::examine(&facts));
+    let codes = shown.checks.iter().filter(|found| found.check == "proxies");
+    let codes: Vec<_> = codes.map(|found| found.code).collect();
+    assert_eq!(codes, [Some("KIV0410"), None]);
     check(
         "findings",
         noticed,

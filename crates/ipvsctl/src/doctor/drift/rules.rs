@@ -216,3 +216,18 @@ fn extra(facts: &NodeFacts, family: AddressFamily, patch: &RulesPatch) -> Option
         Diagnosis::warning("rules", found, users_see, &action).with(lines)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use model::rules::OURS;
+
+    use super::*;
+
+    #[test]
+    fn every_chain_of_ours_has_an_effect() {
+        for (table, chain) in OURS {
+            assert!(Effect::of(table, chain).is_some(), "{table} {chain}");
+        }
+        assert_eq!(Effect::of(Table::Nat, "PREROUTING"), None);
+    }
+}

@@ -15,9 +15,10 @@ pub mod surroundings;
 pub mod view;
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use ipvs::VirtualServerKey;
-use model::{ClusterState, Desired, NodeConfig, NodeState, ObjectName, Plan, Snapshot};
+use model::{ClusterState, Desired, NodeConfig, NodeState, NodeTables, ObjectName, Plan, Snapshot};
 use planner::{Claims, Ownership, ServiceExplanation};
 
 use self::cluster::Cluster;
@@ -58,14 +59,23 @@ impl Input {
         let config = node.config.node;
         let of_status = || cluster.node(&config.node_name).map(NodeState::of_status);
         let node = node.state.or_else(of_status).unwrap_or_default();
+        let start = Instant::now();
         let (desired, findings, claims) = planner::compile_with_claims(&cluster, &node, &config);
+        tracing::debug!("compiled the objects in {:?}", start.elapsed());
+        let services = cluster.service_names().count();
+        tracing::info!(
+            "node {}: {services} Services, {} findings; desired tables: {}",
+            config.node_name,
+            findings.len(),
+            sizes(&desired.tables)
+        );
         Self {
             config,
             node,
             desired,
             claims,
             findings,
-            services: cluster.service_names().count(),
+            services,
             whole,
             cluster,
         }
@@ -81,7 +91,11 @@ impl Input {
             deletions: self.whole,
             ..Ownership::new(&self.config)
         };
-        planner::diff(&self.desired, live, &own)
+        tracing::info!("live tables: {}", sizes(&live.tables));
+        let start = Instant::now();
+        let plan = planner::diff(&self.desired, live, &own);
+        tracing::debug!("compared the tables in {:?}", start.elapsed());
+        plan
     }
 
     /// Explains how the Service `name` is served; `None` if there is none.
@@ -107,4 +121,16 @@ impl Input {
         self.findings.iter().for_each(style::finding);
         self
     }
+}
+
+/// Returns the sizes of `tables` for a log line.
+fn sizes(tables: &NodeTables) -> String {
+    let real_servers = tables.virtual_servers.values();
+    let real_servers: usize = real_servers.map(|entry| entry.real_servers.len()).sum();
+    let entries: usize = tables.sets.values().map(|set| set.entries.len()).sum();
+    format!(
+        "{} virtual servers, {real_servers} real servers, {} addresses, {entries} set entries",
+        tables.virtual_servers.len(),
+        tables.addresses.len()
+    )
 }

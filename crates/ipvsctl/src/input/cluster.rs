@@ -1,6 +1,7 @@
 //! Reads the cluster from files or from an API server.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use model::{ClusterEvent, ClusterState, Object};
 use sources::files::{self, FileErrorKind};
@@ -42,7 +43,10 @@ impl Cluster {
 /// readable objects. With `strict`, warnings are mistakes.
 #[must_use]
 pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
+    let start = Instant::now();
     let found = files::read(paths);
+    tracing::debug!("read the files in {:?}", start.elapsed());
+    tracing::info!("{} objects in {}", found.objects.len(), names(paths));
     let mut whole = !found.incomplete;
     for error in &found.errors {
         if matches!(error.kind, FileErrorKind::Twice { .. }) {
@@ -66,19 +70,22 @@ pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
     let is_served =
         |object: &Object| matches!(object, Object::Service(_) | Object::VirtualServer(_));
     if !found.objects.iter().any(is_served) && whole {
-        let paths: Vec<String> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
         style::warning(&format!(
             "{}: no Services or VirtualServers found",
-            paths.join(", ")
+            names(paths)
         ));
     }
     Cluster {
         state: state_of(found.into_events()),
         whole,
     }
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = (paths.iter())
+        .map(|path| path.display().to_string())
+        .collect();
+    names.join(", ")
 }
 
 /// Reads the files of `source`, or all lists of its cluster.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ipset::{Entry, SetName};
 use ipvs::{AddressFamily, Protocol, RealServerKey};
+use model::config::NodeConfig;
 use model::frontend::LocalEndpoint;
 use model::names::{ObjectName, ServicePortName};
 use model::sets::SetKind;
@@ -16,12 +17,19 @@ use model::tables::TableKeys;
 
 use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::{self, SetEntry};
+use crate::node_context::NodeContext;
 
-/// Claims of all Services at the tables of a node, see [`compile_with_claims`].
+/// Claims of all Services at the tables of a node, and what they were compiled for, see
+/// [`compile_with_claims`].
 ///
 /// [`compile_with_claims`]: crate::compile_with_claims
 #[derive(Debug)]
-pub struct Claims(ClaimIndex);
+pub struct Claims {
+    /// The claims, without the desired tables.
+    pub(crate) index: ClaimIndex,
+    pub(crate) node: NodeContext,
+    pub(crate) config: NodeConfig,
+}
 
 /// Services that ask for one entry, each by its first port. The API server's Service comes first,
 /// the others follow by name. Never empty. A port's name is empty if the entry belongs to the
@@ -38,16 +46,12 @@ pub struct EntryOwners {
 }
 
 impl Claims {
-    pub(crate) fn new(index: ClaimIndex) -> Self {
-        Self(index)
-    }
-
     /// Returns the owners of the addresses and single entries of `keys`. A key that no Service asks
     /// for has no owner. The cost depends on the number of all claims, not on that of the keys.
     #[must_use]
     pub fn owners(&self, keys: &TableKeys) -> EntryOwners {
         let mut search = Search::new(keys);
-        for claim in self.0.winning_claims() {
+        for claim in self.index.winning_claims() {
             for entry in &claim.set_entries {
                 search.entry(*entry, &claim.owner);
             }
@@ -55,7 +59,7 @@ impl Claims {
                 search.address(address, &claim.owner);
             }
         }
-        for (service, part) in self.0.parts() {
+        for (service, part) in self.index.parts() {
             search.part(service, part);
         }
         search.owners()

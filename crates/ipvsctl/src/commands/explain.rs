@@ -4,6 +4,7 @@ mod address;
 mod endpoints;
 mod places;
 mod pod;
+mod rules;
 mod scene;
 mod service;
 mod verdict;

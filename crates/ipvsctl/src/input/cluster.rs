@@ -1,6 +1,7 @@
 //! Reads the cluster from files or from an API server.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use model::{ClusterEvent, ClusterState, Name, Object};
 use sources::files::{self, FileErrorKind};
@@ -46,10 +47,13 @@ impl Cluster {
 /// addresses of pods: those of all namespaces.
 #[must_use]
 pub fn from_files(paths: &[PathBuf], strict: bool, pods: Option<&Name>) -> Cluster {
+    let start = Instant::now();
     let mut found = match pods {
         Some(_) => files::read_with_pods(paths),
         None => files::read(paths),
     };
+    tracing::debug!("read the files in {:?}", start.elapsed());
+    tracing::info!("{} objects in {}", found.objects.len(), names(paths));
     let mut whole = !found.incomplete;
     for error in &found.errors {
         if matches!(error.kind, FileErrorKind::Twice { .. }) {
@@ -73,13 +77,9 @@ pub fn from_files(paths: &[PathBuf], strict: bool, pods: Option<&Name>) -> Clust
     let is_served =
         |object: &Object| matches!(object, Object::Service(_) | Object::VirtualServer(_));
     if !found.objects.iter().any(is_served) && whole {
-        let paths: Vec<String> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
         style::warning(&format!(
             "{}: no Services or VirtualServers found",
-            paths.join(", ")
+            names(paths)
         ));
     }
     Cluster {
@@ -87,6 +87,13 @@ pub fn from_files(paths: &[PathBuf], strict: bool, pods: Option<&Name>) -> Clust
         state: state_of(found.into_events()),
         whole,
     }
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = (paths.iter())
+        .map(|path| path.display().to_string())
+        .collect();
+    names.join(", ")
 }
 
 /// Reads the files of `source`, or all lists of its cluster, and the addresses of the pods in the
@@ -158,7 +165,7 @@ pub(super) async fn list(
     })
 }
 
-fn state_of(events: Vec<ClusterEvent>) -> ClusterState {
+pub(super) fn state_of(events: Vec<ClusterEvent>) -> ClusterState {
     let mut state = ClusterState::default();
     for event in events {
         state.absorb(event);

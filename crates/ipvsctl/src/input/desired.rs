@@ -3,7 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use model::chain;
 
 use model::{Name, ObjectName};
 
@@ -29,9 +31,19 @@ impl<'a> Origin<'a> {
     /// `proc`; without one it is the cluster of the environment.
     #[must_use]
     pub fn find(source: &'a Source, args: &'a NodeArgs, proc: &Path) -> Self {
+        Self::among(source, args, || running::find(proc).daemons)
+    }
+
+    /// Does the same as [`Origin::find`], with the processes of kube-ipvsd from `daemons`.
+    #[must_use]
+    pub fn among(
+        source: &'a Source,
+        args: &'a NodeArgs,
+        daemons: impl FnOnce() -> Vec<Daemon>,
+    ) -> Self {
         let mut daemons = match is_given(source) {
             true => Vec::new(),
-            false => running::find(proc).daemons,
+            false => daemons(),
         };
         Self {
             source,
@@ -71,6 +83,30 @@ impl<'a> Origin<'a> {
             Some(daemon) => daemon.node(self.args),
             None => node::read(self.args, Fallback::Host),
         }
+    }
+
+    /// Reads the node as [`Origin::node`] does. If the configuration of the running kube-ipvsd
+    /// cannot be read, returns the node of the command line, and the reason.
+    ///
+    /// # Errors
+    ///
+    /// A file of the command line cannot be read or has mistakes.
+    pub fn node_or_named(&self) -> Result<(Node, Option<String>), Error> {
+        match self.node() {
+            Ok(node) => Ok((node, None)),
+            Err(error @ Error::Running(_)) => {
+                let node = node::read(self.args, Fallback::Host)?;
+                Ok((node, Some(chain(&error))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the path of the configuration file, if there is one.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
+        let running = || self.daemon.as_ref()?.config_file();
+        self.args.config.clone().or_else(running)
     }
 
     /// Reads the objects for `node`.

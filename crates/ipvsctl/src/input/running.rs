@@ -6,7 +6,7 @@
 mod command_line;
 mod process;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -121,6 +121,14 @@ impl Daemon {
             process,
             command,
         })
+    }
+
+    /// Returns the path by which this process reaches the configuration file; `None` if the process
+    /// has none.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
+        let path = self.command.as_ref()?.config.as_deref()?;
+        self.path(path).ok()
     }
 
     fn command(&self) -> Result<&CommandLine, RunningError> {

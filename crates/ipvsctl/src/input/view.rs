@@ -6,7 +6,6 @@ use std::path::Path;
 use ipvs::VirtualServerKey;
 use model::text::Part;
 use model::{ObjectName, Plan, Snapshot};
-use planner::Ownership;
 
 use super::desired::Origin;
 use super::node::Node;
@@ -96,12 +95,7 @@ impl View {
     /// on standard error. `ours` are virtual servers that are ours whatever their address.
     #[must_use]
     pub fn compare(input: Input, live: Snapshot, ours: BTreeSet<VirtualServerKey>) -> Self {
-        let own = Ownership {
-            recorded: ours,
-            deletions: input.whole,
-            ..Ownership::new(&input.config)
-        };
-        let plan = planner::diff(&input.desired, &live, &own);
+        let plan = input.plan(&live, ours);
         plan.findings.values().for_each(style::finding);
         if plan.withheld > 0 {
             let why = if input.whole {

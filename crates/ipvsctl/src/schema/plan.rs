@@ -291,15 +291,9 @@ impl Change {
 }
 
 /// A change without the chains of rules.
-impl From<&PlannedOp> for Change {
-    fn from(planned: &PlannedOp) -> Self {
-        let change = grouping::Change {
-            planned,
-            others: 0,
-            is_repeated: false,
-            origin: Origin::Plan,
-        };
-        Self::new(&change, &mut RuleLines::new(&LiveRules::default()))
+impl From<&grouping::Change<'_>> for Change {
+    fn from(change: &grouping::Change<'_>) -> Self {
+        Self::new(change, &mut RuleLines::new(&LiveRules::default()))
     }
 }
 

@@ -4,17 +4,18 @@ use model::cluster::{Endpoint, EndpointSlice, Node, Object, Service, ServiceKind
 use model::config::NodeConfig;
 
 use super::*;
+use crate::compile::compile_with_claims;
 use crate::testing::{
     cluster, config, endpoint, eth0, node, parsed, port, service, slice, unready,
 };
 
 /// Explains `service` on node1, which has the address 192.168.77.11.
 fn explained(service: Service, slices: Vec<EndpointSlice>) -> ServiceExplanation {
-    explained_with(config(), service, slices)
+    explained_with(&config(), service, slices)
 }
 
 fn explained_with(
-    config: NodeConfig,
+    config: &NodeConfig,
     service: Service,
     slices: Vec<EndpointSlice>,
 ) -> ServiceExplanation {
@@ -27,9 +28,8 @@ fn explained_with(
     for node in [own, node("node2", &["192.168.77.12"])] {
         state.absorb(model::ClusterEvent::Upsert(Object::Node(node)));
     }
-    let mut compiler = Compiler::new(config);
-    compiler.compile(&state, &eth0(&["192.168.77.11/24"]), drop);
-    compiler.explain(&state, &name).expect("the Service")
+    let (desired, _, claims) = compile_with_claims(&state, &eth0(&["192.168.77.11/24"]), config);
+    (claims.explain(&state, &desired, &name)).expect("the Service")
 }
 
 /// Checks the endpoints of the first port. A line is `slice address: name`, and after a `/` the
@@ -304,7 +304,7 @@ fn a_limit_names_the_addresses_that_it_leaves_out() {
     let mut web = web();
     web.external_ips = vec![parsed("192.0.2.1")];
     let endpoints = vec![endpoint("10.1.0.1")];
-    let explained = explained_with(config, web, vec![slice("web", "web-1", endpoints)]);
+    let explained = explained_with(&config, web, vec![slice("web", "web-1", endpoints)]);
     assert_eq!(
         sites(&explained),
         [
@@ -335,9 +335,8 @@ fn a_clash_names_the_winner() {
     let mut older = service("older", &["10.96.0.1"]);
     older.created = Some(1);
     let state = cluster(vec![older, web()], Vec::new());
-    let mut compiler = Compiler::new(config());
-    compiler.compile(&state, &NodeState::default(), drop);
-    let explain = |name| compiler.explain(&state, &ObjectName::new("default", name));
+    let (desired, _, claims) = compile_with_claims(&state, &NodeState::default(), &config());
+    let explain = |name| claims.explain(&state, &desired, &ObjectName::new("default", name));
     let [loser, winner] = ["web", "older"].map(|name| sites(&explain(name).expect("a Service")));
     assert_eq!(loser, ["10.96.0.1:80/TCP taken by default/older"]);
     assert_eq!(winner, ["10.96.0.1:80/TCP served, bound: true"]);

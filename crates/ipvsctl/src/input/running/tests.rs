@@ -17,10 +17,10 @@ spec: {clusterIPs: [10.96.0.10], ports: [{port: 80}]}
 ";
 
 /// A fake `/proc`. The process itself is in network namespace 1.
-pub(in crate::input) struct Proc(TempDir);
+pub(crate) struct Proc(TempDir);
 
 impl Proc {
-    pub(in crate::input) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let proc = Self(TempDir::new().expect("a directory"));
         proc.write("namespaces/1", "");
         proc.write("namespaces/2", "");
@@ -29,11 +29,11 @@ impl Proc {
     }
 
     /// Returns a path in the folder; the folder itself for an empty name.
-    pub(in crate::input) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, text).expect("to write");
@@ -49,7 +49,7 @@ impl Proc {
     }
 
     /// Adds a process with its own root directory and the working directory `/work`.
-    pub(in crate::input) fn process(&self, pid: u32, name: &str, arguments: &[&str]) -> &Self {
+    pub(crate) fn process(&self, pid: u32, name: &str, arguments: &[&str]) -> &Self {
         let write = |file: &str, text: &str| self.write(&format!("{pid}/{file}"), text);
         write("comm", &format!("{name}\n"));
         write("stat", &format!("{pid} (a) S (x) S 1 1 1 0"));
@@ -80,7 +80,7 @@ impl Proc {
     }
 }
 
-pub(in crate::input) fn no_args() -> NodeArgs {
+pub(crate) fn no_args() -> NodeArgs {
     NodeArgs {
         node: None,
         config: None,

@@ -12,6 +12,7 @@ pub mod node;
 pub mod owners;
 pub mod running;
 pub mod surroundings;
+pub mod text;
 pub mod view;
 
 use model::{ClusterState, Desired, NodeConfig, NodeState};

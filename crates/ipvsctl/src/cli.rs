@@ -44,7 +44,7 @@ pub use self::monitor::Monitor;
 pub use self::render::{Render, Section};
 pub use self::select::{ConnectionArgs, Named, Select, ServerAddress, ServerArgs, SortBy};
 pub use self::source::{Compared, Files, Format, NodeArgs, Source};
-use self::source::{service_name, service_names, socket_address};
+use self::source::{owner_name, owner_names, service_name, service_names, socket_address};
 pub(crate) use self::spelling::as_declared;
 pub use self::top::{Top, TopOrder};
 pub use self::trace::{Destination, SenderArgument, Trace};

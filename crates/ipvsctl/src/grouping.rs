@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs::{RealServerKey, VirtualServerKey};
+use model::sets::Destination;
 use model::{Name, ObjectName, Op, Plan, PlannedOp, ServicePortName, Summary, TableKeys};
 use planner::{Claims, EntryOwners};
 
@@ -346,7 +347,9 @@ fn address(op: &Op) -> Option<IpAddr> {
         | Op::ReplaceSet(..)
         | Op::DestroySet(_)
         | Op::PatchRules(..) => return None,
-        Op::AddEntry(_, entry) | Op::DelEntry(_, entry) => return entry.address(),
+        Op::AddEntry(_, entry) | Op::DelEntry(_, entry) => {
+            return Destination::of(*entry).address();
+        }
         Op::AddAddress(address) | Op::DelAddress(address) => return Some(*address),
         Op::AddVirtualServer(server) | Op::SetVirtualServer(server) => &server.key,
         Op::DelVirtualServer(key)

@@ -13,6 +13,7 @@ pub mod owners;
 pub mod pods;
 pub mod running;
 pub mod surroundings;
+pub mod text;
 pub mod view;
 
 use std::collections::BTreeSet;

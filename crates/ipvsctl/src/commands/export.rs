@@ -55,8 +55,9 @@ fn tables(args: &Export) -> Result<(NodeTables, Status), Error> {
     Ok((input.desired.tables, status))
 }
 
-/// Returns the lines, each virtual server before its real servers.
-fn ipvsadm(tables: &NodeTables) -> String {
+/// Returns the lines of `ipvsadm-save -n`, each virtual server before its real servers.
+#[must_use]
+pub fn ipvsadm(tables: &NodeTables) -> String {
     let mut text = String::new();
     for (key, entry) in &tables.virtual_servers {
         let _ = writeln!(text, "{}", print_virtual_server(&entry.server));

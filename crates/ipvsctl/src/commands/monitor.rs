@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kernel::Kernel;
-use model::ObjectName;
 use sources::proxy;
 
 use crate::cli::{Monitor, Select};
@@ -170,9 +169,7 @@ impl Watch {
             Place::VirtualServer(key) => {
                 let known = self.owners.get(&key).map(|owner| owner.service.clone());
                 let made = made.and_then(|made| made.service.as_ref());
-                let owner = known.or_else(|| {
-                    made.map(|service| ObjectName::new(&*service.namespace, &*service.name))
-                });
+                let owner = known.or_else(|| made.map(ServicePort::owner));
                 selects(&self.select, &key, owner.as_ref())
             }
             _ => self.select.is_everything(),

@@ -243,9 +243,8 @@ fn named(FailingEntry { entry, service, .. }: &FailingEntry) -> String {
 
 /// Returns the Service of an entry, whose port the status names too.
 fn service(entry: &FailingEntry) -> Option<ObjectName> {
-    let (namespace, rest) = entry.service.as_deref()?.split_once('/')?;
-    let name = rest.split(':').next()?;
-    Some(ObjectName::new(namespace, name))
+    let owner = entry.service.as_deref()?.split(':').next()?;
+    ObjectName::parse_owner(owner)
 }
 
 /// Checks the sources from which kube-ipvsd reads objects.

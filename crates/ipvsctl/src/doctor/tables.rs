@@ -162,7 +162,7 @@ pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
         tables.addresses.contains(&address) || live.node.addresses().any(|here| here == address)
     };
     let is_astray = |key: &&VirtualServerKey| {
-        planner::is_marked(live, **key) && !address(key).is_some_and(is_here)
+        planner::is_marked(live, **key) && address(key).is_some_and(|at| !is_here(at))
     };
     let astray = tables.virtual_servers.keys().filter(is_astray);
     let astray: Vec<String> = astray.map(ToString::to_string).collect();

@@ -356,11 +356,7 @@ impl VirtualServer {
             protocol: None,
             fwmark: None,
             family: None,
-            service: owner.map(|owner| ServicePort {
-                namespace: owner.service.namespace.to_string(),
-                name: owner.service.name.to_string(),
-                port: owner.port.to_string(),
-            }),
+            service: owner.map(ServicePort::from),
             scheduler: scheduler.to_string(),
             flags: flag_names(*flags),
             persistence: persists.then_some(persistence),

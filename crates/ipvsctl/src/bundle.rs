@@ -35,6 +35,8 @@ pub enum Origin {
     Program(&'static str, &'static [&'static str]),
     /// The last bytes of a file.
     File(PathBuf),
+    /// This text.
+    Text(String),
     /// Page of kube-ipvsd at its metrics address.
     Page(SocketAddr, &'static str),
 }
@@ -48,6 +50,8 @@ pub struct Request {
     pub node: Vec<OsString>,
     /// Configuration file of kube-ipvsd.
     pub config: Option<PathBuf>,
+    /// Effective configuration as YAML.
+    pub configuration: String,
     /// Metrics address of kube-ipvsd.
     pub metrics: Option<SocketAddr>,
     /// Log files.
@@ -147,6 +151,7 @@ pub fn parts(request: &Request) -> Vec<Part> {
         source,
         node,
         config,
+        configuration,
         metrics,
         logs,
     } = request;
@@ -189,17 +194,11 @@ pub fn parts(request: &Request) -> Vec<Part> {
             &[],
         ),
     ];
-    let settings = config
-        .iter()
-        .flat_map(|path| ["--config".into(), path.clone().into()]);
-    let settings: Vec<OsString> = settings.collect();
-    let show = "config show -o yaml";
-    parts.push(ours(
-        "configuration.yaml",
-        "effective configuration",
-        show,
-        &[&settings],
-    ));
+    parts.push(Part {
+        name: "configuration.yaml".to_owned(),
+        about: "effective configuration",
+        origin: Origin::Text(configuration.clone()),
+    });
     let file = |name: String, about, path: &Path| Part {
         name,
         about,

@@ -8,17 +8,19 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use ipvs::{AddressFamily, Protocol, RealServer, VirtualServer, VirtualServerKey};
+use ipvs::{AddressFamily, Protocol, RealServer, RealServerKey, VirtualServer, VirtualServerKey};
 use model::SafeText;
 use sources::virtual_server::{self, Manifest};
 
 /// Largest file that is read, bytes. The configuration of 10,000 virtual servers has about 5 MB.
-const MAX_BYTES: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 64 << 20;
+
+/// Maximum number of virtual servers and real servers together. A group of keepalived repeats the
+/// real servers for each of its addresses.
+const MAX_SERVERS: usize = 1 << 20;
 
 /// Maximum number of notes. Further ones are counted.
 const MAX_NOTES: usize = 1_000;
@@ -43,6 +45,8 @@ pub struct Imported {
     pub notes: Vec<Note>,
     /// Number of notes beyond the maximum.
     pub more_notes: usize,
+    /// Number of virtual servers and real servers.
+    size: usize,
 }
 
 /// A virtual server and its real servers.
@@ -84,6 +88,21 @@ impl Imported {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.notes.iter().any(|note| note.is_error)
+    }
+
+    /// Makes room for this number of virtual servers and real servers.
+    ///
+    /// # Errors
+    ///
+    /// They would be too many.
+    fn reserve(&mut self, servers: usize) -> Result<(), String> {
+        self.size = self.size.saturating_add(servers);
+        match self.size > MAX_SERVERS {
+            true => Err(format!(
+                "there are more than {MAX_SERVERS} virtual servers and real servers"
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Adds a part of the input that has no equivalent.
@@ -158,31 +177,6 @@ pub fn name_of(key: &VirtualServerKey) -> String {
     }
 }
 
-/// Reads the text at `path`; `-` is standard input.
-///
-/// # Errors
-///
-/// The text cannot be read, is not UTF-8, or is longer than 64 MiB.
-pub fn read_text(path: &Path) -> io::Result<String> {
-    read_at_most(path, MAX_BYTES)
-}
-
-fn read_at_most(path: &Path, most: u64) -> io::Result<String> {
-    let mut text = String::new();
-    let length = if path == Path::new("-") {
-        io::stdin().lock().take(most + 1).read_to_string(&mut text)
-    } else {
-        let file = fs::File::open(path)?;
-        file.take(most + 1).read_to_string(&mut text)
-    }?;
-    match u64::try_from(length) {
-        Ok(length) if length <= most => Ok(text),
-        _ => Err(io::Error::other(format!(
-            "the text is longer than {most} bytes"
-        ))),
-    }
-}
-
 /// Returns the kind of input that `text` is.
 #[must_use]
 pub fn detect(text: &str) -> Origin {
@@ -210,42 +204,82 @@ pub fn detect(text: &str) -> Origin {
     }
 }
 
-/// Parses `text`, which was read from `path`. Files that a configuration of keepalived includes are
-/// read, too. `config_id` is the name of keepalived's `--config-id`.
+/// Options for a configuration of keepalived.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Name of keepalived's `--config-id`.
+    pub config_id: Option<&'a str>,
+    /// True to read the files that the configuration includes. Otherwise each is a mistake.
+    pub includes: bool,
+}
+
+/// Parses `text`, which was read from `path`.
 #[must_use]
-pub fn parse(path: &Path, text: &str, origin: Origin, config_id: Option<&str>) -> Imported {
+pub fn parse(path: &Path, text: &str, origin: Origin, options: Options<'_>) -> Imported {
     match origin {
         Origin::IpvsadmSave => saved::parse(path, text),
         Origin::IpvsadmList => list::parse(path, text),
-        Origin::Keepalived => keepalived::parse(path, text, config_id),
+        Origin::Keepalived => keepalived::parse(path, text, options),
     }
 }
 
 /// Virtual servers by key, in the order of the input.
 #[derive(Default)]
 struct Table {
-    servers: Vec<Entry>,
+    found: Imported,
     by_key: BTreeMap<VirtualServerKey, usize>,
+    real_servers: BTreeMap<(VirtualServerKey, RealServerKey), usize>,
 }
 
 impl Table {
-    /// Adds a virtual server; returns false if its key exists.
-    fn add(&mut self, server: VirtualServer) -> bool {
+    /// Adds a virtual server.
+    ///
+    /// # Errors
+    ///
+    /// Its key exists, or there are too many. The message says which.
+    fn add(&mut self, server: VirtualServer) -> Result<(), String> {
         let key = server.key;
         if self.by_key.contains_key(&key) {
-            return false;
+            return Err(format!("{key} exists already"));
         }
-        self.by_key.insert(key, self.servers.len());
-        self.servers.push(Entry {
+        self.found.reserve(1)?;
+        self.by_key.insert(key, self.found.servers.len());
+        self.found.servers.push(Entry {
             server,
             real_servers: Vec::new(),
             bind: true,
         });
-        true
+        Ok(())
     }
 
-    fn get(&mut self, key: &VirtualServerKey) -> Option<&mut Entry> {
-        self.servers.get_mut(*self.by_key.get(key)?)
+    /// Adds a real server.
+    ///
+    /// # Errors
+    ///
+    /// Its virtual server is missing, its key exists, or there are too many. The message says which.
+    fn add_real(&mut self, key: VirtualServerKey, real: RealServer) -> Result<(), String> {
+        let Some(index) = self.by_key.get(&key).copied() else {
+            return Err(format!("no earlier line adds {key}"));
+        };
+        if self.real_servers.contains_key(&(key, real.key)) {
+            return Err(format!("{} of {key} exists already", real.key));
+        }
+        self.found.reserve(1)?;
+        let real_servers = &mut self.found.servers[index].real_servers;
+        self.real_servers
+            .insert((key, real.key), real_servers.len());
+        real_servers.push(real);
+        Ok(())
+    }
+
+    fn contains(&self, key: &VirtualServerKey) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    fn real_mut(&mut self, key: VirtualServerKey, real: RealServerKey) -> Option<&mut RealServer> {
+        let entry = &mut self.found.servers[*self.by_key.get(&key)?];
+        let index = self.real_servers.get(&(key, real))?;
+        entry.real_servers.get_mut(*index)
     }
 }
 

@@ -50,6 +50,15 @@ pub(crate) fn show<T: Document>(
     }
 }
 
+/// Returns an address with a port: `10.96.0.10:80`, or `[fd00::10]:80`. The address may be any text
+/// of an object.
+pub(crate) fn at_port(address: &str, port: u16) -> String {
+    match address.contains(':') {
+        true => format!("[{address}]:{port}"),
+        false => format!("{address}:{port}"),
+    }
+}
+
 /// Prints `value` as JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     write(&json(value)?)
@@ -62,7 +71,7 @@ pub(crate) fn print_yaml(value: &impl Serialize) -> Result<(), Error> {
 }
 
 /// Returns `value` as YAML, or as JSON if a text needs escapes.
-fn yaml_document(value: &impl Serialize) -> Result<String, Error> {
+pub(crate) fn yaml_document(value: &impl Serialize) -> Result<String, Error> {
     let text = serde_saphyr::to_string(value).map_err(|error| format_error("YAML", error))?;
     match text.lines().all(|line| escaped(line) == line) {
         true => Ok(text),

@@ -67,8 +67,8 @@ pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};
 pub use self::node_state::{IdleTimeouts, Interface, MissingFamily, NodeState};
 pub use self::owners::DaemonOwners;
 pub use self::plan::{
-    ChainChange, Change, Difference, KindSummary, Plan, Planned, ServiceChanges, ServicePort,
-    Summary,
+    ChainChange, Change, Difference, KindSummary, OwnerKind, Plan, Planned, ServiceChanges,
+    ServicePort, Summary,
 };
 pub use self::read::{SchemaError, looks_like, parse};
 pub use self::statistics::Statistics;

@@ -87,9 +87,9 @@ pub struct Service {
     pub has_selector: bool,
     /// Annotations that begin with [`PREFIX`](crate::policy::PREFIX), by name. They are not checked
     /// here.
-    pub annotations: Vec<Annotation>,
+    pub annotations: Box<[Annotation]>,
     /// Labels that policies of the configuration read, by name.
-    pub labels: Vec<(Name, Name)>,
+    pub labels: Box<[(Name, Name)]>,
 }
 
 impl Service {
@@ -112,8 +112,8 @@ impl Service {
             source_ranges: Vec::new(),
             health_check_node_port: None,
             has_selector: false,
-            annotations: Vec::new(),
-            labels: Vec::new(),
+            annotations: Box::default(),
+            labels: Box::default(),
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Names of Kubernetes objects.
 
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 /// A name as Kubernetes writes it. A clone shares the text.
 pub type Name = Arc<str>;
+
+/// Text before the name of a VirtualServer.
+const VIRTUAL_SERVER: &str = "VirtualServer ";
 
 /// Kind of the objects among which an [`ObjectName`] is unique.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +31,7 @@ pub enum NameKind {
 ///
 /// A Service and a VirtualServer with the same namespace and name have different names, since both
 /// may own entries of the tables. VirtualServers follow all other objects in the order of names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ObjectName {
     /// The kind of the object.
     pub kind: NameKind,
@@ -52,6 +59,22 @@ impl ObjectName {
             kind: NameKind::VirtualServer,
             ..Self::new(namespace, name)
         }
+    }
+
+    /// Parses the name of an owner of table entries as it prints: `shop/web` for a Service and
+    /// `VirtualServer shop/web`. The namespace of a name alone is `default`. Returns `None` for any
+    /// other text.
+    #[must_use]
+    pub fn parse_owner(text: &str) -> Option<Self> {
+        let of_virtual_server = text.strip_prefix(VIRTUAL_SERVER);
+        let rest = of_virtual_server.unwrap_or(text);
+        let (namespace, name) = rest.split_once('/').unwrap_or(("default", rest));
+        let is_part = |part: &str| !part.is_empty() && !part.contains(['/', ' ']);
+        let new = match of_virtual_server {
+            Some(_) => Self::virtual_server,
+            None => Self::new,
+        };
+        (is_part(namespace) && is_part(name)).then(|| new(namespace, name))
     }
 
     /// Returns true if this is the name of a VirtualServer.
@@ -85,10 +108,29 @@ impl ObjectName {
     }
 }
 
+impl Ord for ObjectName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Names in one namespace share its text, which then need not be compared.
+        let namespace = || match Name::ptr_eq(&self.namespace, &other.namespace) {
+            true => Ordering::Equal,
+            false => self.namespace.cmp(&other.namespace),
+        };
+        (self.kind.cmp(&other.kind))
+            .then_with(namespace)
+            .then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for ObjectName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_virtual_server() {
-            write!(f, "VirtualServer ")?;
+            f.write_str(VIRTUAL_SERVER)?;
         }
         if self.namespace.is_empty() {
             f.write_str(&self.name)

@@ -4,7 +4,8 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use ipset::{Entry, Family, HashType, Header, Protocol, SetName};
@@ -148,12 +149,66 @@ impl SetKind {
     }
 }
 
+/// Protocol of an entry that marks a virtual server of a firewall mark. IANA reserves the number, so
+/// that the entry matches no packet.
+const FWMARK: Protocol = Protocol(255);
+
+/// Returns the entry of a set of type `hash:ip,port` for the virtual server `key`.
+///
+/// A firewall mark is written as an address with a reserved protocol: mark 7 as `0.0.0.7,255:0`. The
+/// entry matches no packet and only marks the virtual server as ours. The kernel accepts every
+/// protocol except 0, and stores port 0 for those without ports (`hash_ipport4_uadt`,
+/// net/netfilter/ipset/ip_set_hash_ipport.c, Linux 6.1).
+#[must_use]
+pub fn service_entry(key: VirtualServerKey) -> Entry {
+    let (address, protocol, port) = service_socket(key);
+    Entry::IpPort(address, protocol, port)
+}
+
+/// Returns the fields of [`service_entry`].
+pub(crate) fn service_socket(key: VirtualServerKey) -> (IpAddr, Protocol, u16) {
+    match key {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } => (address, Protocol(protocol.number()), port),
+        VirtualServerKey::Fwmark { family, mark } => {
+            let address = match family {
+                AddressFamily::Ipv4 => Ipv4Addr::from(mark.get()).into(),
+                AddressFamily::Ipv6 => Ipv6Addr::from(u128::from(mark.get())).into(),
+            };
+            (address, FWMARK, 0)
+        }
+    }
+}
+
+/// Returns the virtual server of an address, a protocol and a port: the inverse of
+/// [`service_entry`].
+fn virtual_server(address: IpAddr, protocol: Protocol, port: u16) -> VirtualServerKey {
+    let number = match address {
+        IpAddr::V4(address) => Some(address.to_bits()),
+        IpAddr::V6(address) => u32::try_from(address.to_bits()).ok(),
+    };
+    match number.and_then(NonZeroU32::new) {
+        Some(mark) if (protocol, port) == (FWMARK, 0) => VirtualServerKey::Fwmark {
+            family: AddressFamily::of(address),
+            mark,
+        },
+        _ => VirtualServerKey::Address {
+            address,
+            port,
+            protocol: protocol.0.into(),
+        },
+    }
+}
+
 /// Destination of the packets that a set entry matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// Every port of an address.
     Address(IpAddr),
-    /// The address, port and protocol of a virtual server.
+    /// A virtual server: its address, port and protocol, or its firewall mark.
     VirtualServer(VirtualServerKey),
     /// A port of every address.
     Port(u16),
@@ -168,19 +223,25 @@ impl Destination {
             Entry::IpPort(address, protocol, port)
             | Entry::IpPortIp(address, protocol, port, _)
             | Entry::IpPortNet(address, protocol, port, _) => {
-                Self::VirtualServer(VirtualServerKey::Address {
-                    address,
-                    port,
-                    protocol: protocol.0.into(),
-                })
+                Self::VirtualServer(virtual_server(address, protocol, port))
             }
             Entry::Port(port) => Self::Port(port),
+        }
+    }
+
+    /// Returns the address; `None` for a port and a firewall mark.
+    #[must_use]
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address)
+            | Self::VirtualServer(VirtualServerKey::Address { address, .. }) => Some(address),
+            Self::VirtualServer(VirtualServerKey::Fwmark { .. }) | Self::Port(_) => None,
         }
     }
 }
 
 /// Returns true if `entry` may belong to the virtual server `key`: it has the address, port and
-/// protocol of `key`, or is a port alone that equals the port of `key`.
+/// protocol or the firewall mark of `key`, or is a port alone that equals the port of `key`.
 #[must_use]
 pub fn served_by(entry: &Entry, key: VirtualServerKey) -> bool {
     match Destination::of(*entry) {
@@ -206,23 +267,14 @@ pub fn entries_served_by(
 ) -> impl Iterator<Item = &Entry> {
     // The smallest possible entry of each type with this port and, except in a bitmap, this address
     // and protocol.
-    let firsts = match key {
-        VirtualServerKey::Address {
-            address,
-            port,
-            protocol,
-        } => {
-            let protocol = Protocol(protocol.number());
-            Some([
-                Entry::IpPort(address, protocol, port),
-                Entry::IpPortIp(address, protocol, port, Ipv4Addr::UNSPECIFIED.into()),
-                Entry::IpPortNet(address, protocol, port, IpNetwork::V4(LEAST_NETWORK)),
-                Entry::Port(port),
-            ])
-        }
-        VirtualServerKey::Fwmark { .. } => None,
-    };
-    firsts.into_iter().flatten().flat_map(move |first| {
+    let (address, protocol, port) = service_socket(key);
+    let firsts = [
+        Entry::IpPort(address, protocol, port),
+        Entry::IpPortIp(address, protocol, port, Ipv4Addr::UNSPECIFIED.into()),
+        Entry::IpPortNet(address, protocol, port, IpNetwork::V4(LEAST_NETWORK)),
+        Entry::Port(port),
+    ];
+    firsts.into_iter().flat_map(move |first| {
         let is_same_type =
             move |entry: &&Entry| std::mem::discriminant(*entry) == std::mem::discriminant(&first);
         (entries.range(first..))

@@ -90,7 +90,8 @@ fn write_section(text: &mut String, section: Section, lines: &[String]) {
     }
 }
 
-/// Returns the lines of `ipvsadm-save -n`, sorted.
+/// Returns the lines of `ipvsadm-save -n`: virtual servers by address, port and protocol, each followed
+/// by its real servers.
 #[must_use]
 pub fn virtual_server_lines(tables: &NodeTables) -> Vec<String> {
     let mut lines = Vec::new();
@@ -99,7 +100,6 @@ pub fn virtual_server_lines(tables: &NodeTables) -> Vec<String> {
         let real_servers = entry.real_servers.values();
         lines.extend(real_servers.map(|real| print_real_server(key, real)));
     }
-    lines.sort();
     lines
 }
 

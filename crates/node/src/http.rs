@@ -18,6 +18,7 @@ mod listen;
 mod pool;
 mod serve;
 mod server;
+mod service_port;
 #[cfg(test)]
 pub(crate) mod tests;
 

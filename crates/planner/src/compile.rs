@@ -44,7 +44,8 @@ pub fn compile(
     (compiler.index.desired().clone(), findings)
 }
 
-/// As [`compile`], and returns the claims of the Services, which name the owners of single entries.
+/// As [`compile`], and returns the claims of the Services, which name the owners of single entries and
+/// explain how a Service is served.
 #[must_use]
 pub fn compile_with_claims(
     cluster: &ClusterState,
@@ -53,7 +54,12 @@ pub fn compile_with_claims(
 ) -> (Desired, Vec<Finding>, Claims) {
     let (mut compiler, findings) = compiled(cluster, node, config);
     let desired = std::mem::take(compiler.index.desired_mut());
-    (desired, findings, Claims::new(compiler.index))
+    let claims = Claims {
+        index: compiler.index,
+        node: compiler.node,
+        config: compiler.config,
+    };
+    (desired, findings, claims)
 }
 
 fn compiled(
@@ -108,16 +114,6 @@ impl Compiler {
     /// Sets another configuration. The caller must call [`Compiler::update_all`] next.
     pub fn configure(&mut self, config: NodeConfig) {
         self.config = config;
-    }
-
-    /// Returns the properties of the node.
-    pub(crate) fn node(&self) -> &NodeContext {
-        &self.node
-    }
-
-    /// Returns the configuration.
-    pub(crate) fn config(&self) -> &NodeConfig {
-        &self.config
     }
 
     /// Returns the desired tables of the node.

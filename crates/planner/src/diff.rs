@@ -33,8 +33,8 @@ pub use self::release::{captured, captured_scope, release};
 /// These objects are ours:
 /// - an address on the dummy device
 /// - an entry of our sets and a rule of our chains
-/// - a virtual server whose address is on the dummy device, or whose address and port are in our
-///   sets
+/// - a virtual server whose address is on the dummy device, or whose address and port or firewall
+///   mark are in our sets
 /// - a virtual server in `recorded`
 /// - a virtual server with the key of a desired VirtualServer, which names its entry explicitly
 ///
@@ -369,7 +369,7 @@ pub fn is_adopted(desired: &Desired, key: VirtualServerKey) -> bool {
 }
 
 /// Returns true if the kernel's tables mark the virtual server `key` as ours: its address is on the
-/// dummy device, or its address and port are in our sets.
+/// dummy device, or its address and port or its firewall mark are in our sets.
 #[must_use]
 pub fn is_marked(live: &Snapshot, key: VirtualServerKey) -> bool {
     address_of(key).is_some_and(|at| live.tables.addresses.contains(&at))

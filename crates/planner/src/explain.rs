@@ -17,9 +17,10 @@ use model::finding::{Code, Finding};
 use model::frontend::{Frontend, FrontendKind, HealthCheck};
 use model::names::{Name, ObjectName};
 use model::policy::PolicyField;
+use model::tables::Desired;
 
-use crate::compile::Compiler;
 use crate::lower::{bound, lower};
+use crate::owners::Claims;
 use crate::resolve::resolve_explained;
 
 /// One Service as this node serves it, with the reasons.
@@ -273,24 +274,25 @@ impl fmt::Display for EndpointVerdict {
     }
 }
 
-impl Compiler {
+impl Claims {
     /// Explains how `service` of `cluster` is served. Returns `None` if the cluster has no such
     /// Service.
     ///
-    /// The compiler must have compiled this cluster: the explanation follows the properties of the
-    /// node and the clashes of that compilation.
+    /// `cluster` and `desired` must be those of the compilation with these claims: the explanation
+    /// follows its properties of the node and its clashes.
     #[must_use]
     pub fn explain(
         &self,
         cluster: &ClusterState,
+        desired: &Desired,
         service: &ObjectName,
     ) -> Option<ServiceExplanation> {
         let service = cluster.service(service)?;
-        let service = self.node().in_served_families(&service).into_owned();
+        let service = self.node.in_served_families(&service).into_owned();
         let slices: Vec<EndpointSlice> = cluster.slices(&service.name).collect();
-        let (resolved, decisions) =
-            resolve_explained(&service, &slices, self.node(), self.config());
-        let served = (resolved.frontends.into_iter()).map(|frontend| self.served(frontend));
+        let (resolved, decisions) = resolve_explained(&service, &slices, &self.node, &self.config);
+        let served =
+            (resolved.frontends.into_iter()).map(|frontend| self.served(desired, frontend));
         let mut sites: Vec<SiteExplanation> = served.chain(decisions.unserved).collect();
         sites.sort_by_key(|site| (site.kind, site.address, site.port, site.protocol));
         Some(ServiceExplanation {
@@ -307,11 +309,10 @@ impl Compiler {
     }
 
     /// Returns the site of `frontend`, which another Service may have won.
-    fn served(&self, frontend: Frontend) -> SiteExplanation {
-        let claim = lower(frontend.clone(), self.config());
+    fn served(&self, desired: &Desired, frontend: Frontend) -> SiteExplanation {
+        let claim = lower(frontend.clone(), &self.config);
         let virtual_server = claim.entry.server.clone();
-        let owners = &self.desired().owners;
-        let winner = owners.virtual_servers.get(&virtual_server.key);
+        let winner = (desired.owners.virtual_servers).get(&virtual_server.key);
         let other = winner.filter(|winner| ***winner != *frontend.owner);
         SiteExplanation {
             kind: frontend.kind,

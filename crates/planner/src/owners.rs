@@ -3,12 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipset::{Entry, SetName};
 use ipvs::{AddressFamily, Protocol, RealServerKey};
+use model::config::NodeConfig;
 use model::frontend::LocalEndpoint;
 use model::names::{ObjectName, ServicePortName};
 use model::sets::SetKind;
@@ -16,22 +17,24 @@ use model::tables::TableKeys;
 
 use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::{self, SetEntry};
+use crate::node_context::NodeContext;
 
-/// Claims of all Services at the tables of a node, see [`compile_with_claims`].
+/// Claims of all Services at the tables of a node, and what they were compiled for, see
+/// [`compile_with_claims`].
 ///
 /// [`compile_with_claims`]: crate::compile_with_claims
 #[derive(Debug)]
-pub struct Claims(ClaimIndex);
-
-/// Services that ask for one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryOwner {
-    /// A port of the API server's Service if it asks for the entry, otherwise the first port by
-    /// name. The port's name is empty if the entry belongs to the Service as a whole.
-    pub first: Arc<ServicePortName>,
-    /// Number of other Services that ask for the entry.
-    pub others: usize,
+pub struct Claims {
+    /// The claims, without the desired tables.
+    pub(crate) index: ClaimIndex,
+    pub(crate) node: NodeContext,
+    pub(crate) config: NodeConfig,
 }
+
+/// Services that ask for one entry, each by its first port. The API server's Service comes first,
+/// the others follow by name. Never empty. A port's name is empty if the entry belongs to the
+/// Service as a whole.
+pub type EntryOwner = Vec<Arc<ServicePortName>>;
 
 /// Owners of addresses and of entries of sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,16 +46,12 @@ pub struct EntryOwners {
 }
 
 impl Claims {
-    pub(crate) fn new(index: ClaimIndex) -> Self {
-        Self(index)
-    }
-
     /// Returns the owners of the addresses and single entries of `keys`. A key that no Service asks
     /// for has no owner. The cost depends on the number of all claims, not on that of the keys.
     #[must_use]
     pub fn owners(&self, keys: &TableKeys) -> EntryOwners {
         let mut search = Search::new(keys);
-        for claim in self.0.winning_claims() {
+        for claim in self.index.winning_claims() {
             for entry in &claim.set_entries {
                 search.entry(*entry, &claim.owner);
             }
@@ -60,7 +59,7 @@ impl Claims {
                 search.address(address, &claim.owner);
             }
         }
-        for (service, part) in self.0.parts() {
+        for (service, part) in self.index.parts() {
             search.part(service, part);
         }
         search.owners()
@@ -74,11 +73,9 @@ struct Search {
     entries: BTreeMap<SetEntry, Found>,
 }
 
+/// Ports that ask for one entry, in any order.
 #[derive(Default)]
-struct Found {
-    first: Option<Arc<ServicePortName>>,
-    services: BTreeSet<ObjectName>,
-}
+struct Found(Vec<Arc<ServicePortName>>);
 
 impl Search {
     fn new(keys: &TableKeys) -> Self {
@@ -112,13 +109,13 @@ impl Search {
 
     fn entry(&mut self, entry: SetEntry, owner: &Arc<ServicePortName>) {
         if let Some(found) = self.entries.get_mut(&entry) {
-            found.add(owner);
+            found.0.push(owner.clone());
         }
     }
 
     fn address(&mut self, address: IpAddr, owner: &Arc<ServicePortName>) {
         if let Some(found) = self.addresses.get_mut(&address) {
-            found.add(owner);
+            found.0.push(owner.clone());
         }
         self.entry(lower::bound(address), owner);
     }
@@ -161,21 +158,15 @@ impl Search {
 }
 
 impl Found {
-    fn add(&mut self, owner: &Arc<ServicePortName>) {
-        let rank = |port: &ServicePortName| !port.service.is_api_server();
-        if (self.first.as_ref()).is_none_or(|first| (rank(owner), owner) < (rank(first), first)) {
-            self.first = Some(owner.clone());
-        }
-        if !self.services.contains(&owner.service) {
-            self.services.insert(owner.service.clone());
-        }
-    }
-
+    /// Returns the first port of each Service; `None` without ports.
     fn owner(self) -> Option<EntryOwner> {
-        Some(EntryOwner {
-            first: self.first?,
-            others: self.services.len().saturating_sub(1),
-        })
+        let Self(mut ports) = self;
+        ports.sort_by(|one, other| {
+            let rank = |port: &ServicePortName| !port.service.is_api_server();
+            (rank(one), one).cmp(&(rank(other), other))
+        });
+        ports.dedup_by(|next, port| next.service == port.service);
+        (!ports.is_empty()).then_some(ports)
     }
 }
 

@@ -7,14 +7,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipset::{Entry, Protocol};
-use ipvs::{AddressFamily, Invalid, RealServer, VirtualServerKey};
+use ipvs::{Invalid, RealServer, VirtualServerKey};
 use model::cluster::StaticServer;
 use model::config::SCHEDULERS;
 use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
 use model::names::ServicePortName;
-use model::sets::SetKind;
+use model::sets::{SetKind, service_entry};
 use model::tables::{VirtualServerEntry, collect_real_servers};
 
 use crate::lower::{Claim, SetEntry};
@@ -57,36 +56,27 @@ pub(crate) fn compile(object: &StaticServer, node: &NodeContext) -> (Option<Clai
         }),
         finishing: Arc::default(),
         bound,
-        set_entries: set_entry(object).into_iter().collect(),
+        set_entries: [set_entry(object)].into(),
     };
     (Some(claim), check.findings)
 }
 
 /// Returns the set entry by which the rules accept the packets, and by which the virtual server is
-/// recognised as ours. There is none for a firewall mark. An entry with port 0 matches no packet
-/// (`hash_ipport4_uadt`, net/netfilter/ipset/ip_set_hash_ipport.c, accepts it); it only marks the
-/// virtual server.
+/// recognised as ours. An entry with port 0 and that of a firewall mark match no packet; they only
+/// mark the virtual server.
 ///
 /// With `KUBE-EXTERNAL-IP` the packets are masqueraded; with `KUBE-EXTERNAL-IP-LOCAL` they keep the
 /// client's address.
-fn set_entry(object: &StaticServer) -> Option<SetEntry> {
-    let VirtualServerKey::Address {
-        address,
-        port,
-        protocol,
-    } = object.server.key
-    else {
-        return None;
-    };
-    let kind = match object.masquerade_source {
-        true => SetKind::ExternalIp,
-        false => SetKind::ExternalIpLocal,
-    };
-    Some(SetEntry {
-        kind,
-        family: AddressFamily::of(address),
-        entry: Entry::IpPort(address, Protocol(protocol.number()), port),
-    })
+fn set_entry(object: &StaticServer) -> SetEntry {
+    let key = object.server.key;
+    SetEntry {
+        kind: match object.masquerade_source {
+            true => SetKind::ExternalIp,
+            false => SetKind::ExternalIpLocal,
+        },
+        family: key.family(),
+        entry: service_entry(key),
+    }
 }
 
 struct Check<'a> {

@@ -486,10 +486,11 @@ fn services_with_unknown_schedulers_are_served_with_the_configured_one() {
     let services = (0..200).map(|number: u8| {
         let name = ObjectName::new("default", format!("x{number}"));
         Object::Service(Service {
-            annotations: vec![model::policy::Annotation::new(
+            annotations: [model::policy::Annotation::new(
                 "scheduler",
                 &format!("x{number}"),
-            )],
+            )]
+            .into(),
             ..fixtures::service(name, [10, 96, 1, number])
         })
     });

@@ -28,11 +28,12 @@ const DEFAULT_PERSISTENCE: u32 = 360;
 
 /// A VirtualServer as it is written in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Manifest {
-    /// [`API_VERSION`].
+    /// `kube-ipvs.io/v1alpha1`.
     pub api_version: String,
-    /// [`KIND`].
+    /// `VirtualServer`.
     pub kind: String,
     /// Name of the object.
     pub metadata: Metadata,
@@ -42,6 +43,7 @@ pub struct Manifest {
 
 /// Metadata of a VirtualServer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// Name, unique among the VirtualServers of the namespace.
@@ -59,6 +61,7 @@ pub struct Metadata {
 
 /// Specification of a VirtualServer: `address` with `port`, or `fwmark`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
     /// Virtual address.
@@ -107,6 +110,7 @@ pub struct Spec {
 
 /// A real server of a VirtualServer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RealServer {
     /// Address.
@@ -135,6 +139,7 @@ pub struct RealServer {
 
 /// Persistence of clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Persistence {
     /// Time for which a client stays with its real server, seconds; 360 if it is absent.
@@ -150,6 +155,7 @@ pub struct Persistence {
 
 /// Transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Protocol {
     /// TCP.
@@ -162,6 +168,7 @@ pub enum Protocol {
 
 /// Address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Family {
     /// IPv4.
     #[serde(rename = "IPv4")]
@@ -173,6 +180,7 @@ pub enum Family {
 
 /// Forwarding method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Forwarding {
     /// Network address translation; keepalived calls it NAT.
@@ -190,6 +198,7 @@ pub enum Forwarding {
 
 /// Encapsulation of packets to a real server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tunnel {
     /// Kind of encapsulation; ipip if it is absent.
@@ -205,6 +214,7 @@ pub struct Tunnel {
 
 /// Kind of encapsulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TunnelType {
     /// IP in IP.
@@ -217,6 +227,7 @@ pub enum TunnelType {
 
 /// Checksum of the outer header of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Checksum {
     /// No checksum.

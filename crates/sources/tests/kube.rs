@@ -1,17 +1,17 @@
 //! Tests of the Kubernetes source against a whole API server: whatever fails at the server or in
 //! the network, in the end the events of the source add up to the objects of the server.
 
+#[path = "kube/labels.rs"]
+mod labels;
 mod objects;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::{FailNext, Faults, Forbid, Resource, Server, ServerConfig, State};
 use model::{ClusterEvent, ClusterState, Name, ObjectKind, ObjectName};
 use serde_json::json;
-use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once};
-use sources::objects::LabelKeys;
+use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once, list_pods};
 use sources::{EventSink, ProblemKind, SourceConfig, SourceEvent, SourceProblem};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -512,6 +512,30 @@ async fn endpoints_are_watched_once_slices_are_no_longer_served() {
 }
 
 #[tokio::test]
+async fn pods_of_a_namespace_are_listed() {
+    let server = server().await;
+    for number in 1..=5 {
+        let namespace = if number < 5 { "default" } else { "bank" };
+        let mut object = slice(&format!("p{number}"), "p", &format!("10.244.8.{number}"));
+        object["metadata"]["namespace"] = namespace.into();
+        object["metadata"]["labels"]["service.kubernetes.io/headless"] = "".into();
+        object["endpoints"][0]["targetRef"] = json!({"kind": "Pod", "name": format!("p{number}")});
+        server.put(object).expect("a slice");
+    }
+    for (namespace, expected) in [
+        ("default", "default/p1 default/p2 default/p3 default/p4"),
+        ("bank", "bank/p5"),
+        // A name is a value, and no further selector.
+        ("bank,metadata.name=p5", ""),
+    ] {
+        let pods = list_pods(&connection(&server), &settings(), namespace).await;
+        let pods = pods.expect("pods");
+        let names: Vec<String> = pods.names().map(ToString::to_string).collect();
+        assert_eq!(names.join(" "), expected, "{namespace}");
+    }
+}
+
+#[tokio::test]
 async fn events_are_delivered_in_lists_of_every_kind() {
     let server = server().await;
     fill(&server);
@@ -572,55 +596,4 @@ async fn tls_and_tokens_are_used() {
         .await
         .expect_err("no access");
     assert_eq!(problem.kind, ProblemKind::Unauthorized, "{problem}");
-}
-
-/// Labels are kept as far as policies read them. Policies that read others make the source list
-/// Services again, and only these.
-#[tokio::test]
-async fn services_are_listed_again_for_other_labels() {
-    let server = server().await;
-    fill(&server);
-    let labels = json!({"tier": "front", "team": "shop", "long": "x".repeat(63)});
-    let mut labelled = service("s1", "10.96.1.1");
-    labelled["metadata"]["labels"] = labels.clone();
-    server.put(labelled).expect("a Service");
-    let (keys, read) = tokio::sync::watch::channel(Arc::default());
-    let settings = KubeSettings {
-        labels: LabelKeys::following(read),
-        ..settings()
-    };
-    let mut scene = Scene::start(server, settings).await;
-    scene.agree().await;
-    let known = |scene: &Scene, service: &str| {
-        let service = scene.state.service(&name(service));
-        let labels = service.expect("the Service").labels;
-        (labels.into_iter())
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect::<Vec<_>>()
-    };
-    assert!(known(&scene, "s1").is_empty());
-    for (read, expected) in [
-        (&["tier"][..], &["tier=front"][..]),
-        (&["team", "tier", "zone"], &["team=shop", "tier=front"]),
-        (&[], &[]),
-    ] {
-        let lists = scene.lists;
-        keys.send_replace(Arc::new(read.iter().map(|key| Name::from(*key)).collect()));
-        while known(&scene, "s1") != expected {
-            scene.receive().await;
-        }
-        scene.agree().await;
-        assert_eq!(scene.lists, lists + 1, "{read:?}");
-    }
-    // The watch that follows the list keeps the same labels.
-    keys.send_replace(Arc::new([Name::from("team")].into()));
-    while known(&scene, "s1") != ["team=shop"] {
-        scene.receive().await;
-    }
-    let mut changed = service("s2", "10.96.1.2");
-    changed["metadata"]["labels"] = labels;
-    scene.server.put(changed).expect("a Service");
-    scene.agree().await;
-    assert_eq!(known(&scene, "s2"), ["team=shop"]);
-    assert!(scene.troubles.is_empty());
 }

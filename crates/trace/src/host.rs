@@ -1,6 +1,6 @@
 //! Rules of other programs on the path of a packet.
 
-use model::host_rules::{Hook, HostPacket, HostPath, HostVerdict};
+use model::host_rules::{HarmfulTarget, Hook, HostPacket, HostPath, HostVerdict};
 
 use crate::filter::{Entered, Packet};
 use crate::walk::{Walk, rejected};
@@ -15,8 +15,9 @@ impl Walk<'_, '_> {
     pub(crate) fn untracked(&mut self, hook: Hook, packet: &Packet) -> Result<(), Unjudged> {
         match self.host_rule(hook, packet, None)? {
             None => Ok(()),
-            Some(by) => Err(Unjudged(format!(
-                "a packet that {by}, of another program, exempts from connection tracking"
+            Some(rule) => Err(Unjudged(format!(
+                "a packet that {}, of another program, exempts from connection tracking",
+                rule.by
             ))),
         }
     }
@@ -28,7 +29,7 @@ impl Walk<'_, '_> {
         hook: Hook,
         packet: &Packet,
         exit: Option<&str>,
-    ) -> Result<Option<String>, Unjudged> {
+    ) -> Result<Option<HarmfulTarget>, Unjudged> {
         let rules = self.node.host_rules.as_ref();
         let Some(rules) = rules.filter(|rules| rules.may_harm(hook)) else {
             return Ok(None);
@@ -55,7 +56,7 @@ impl Walk<'_, '_> {
         let mut steps = HOST_RULES;
         match rules.verdict(hook, of_packet, &path, &self.node.tables.sets, &mut steps) {
             HostVerdict::Unharmed => Ok(None),
-            HostVerdict::Harmed(by) => Ok(Some(by)),
+            HostVerdict::Harmed(rule) => Ok(Some(rule)),
             HostVerdict::Unknown(rule) => {
                 Err(Unjudged(format!("a rule of another program: {rule}")))
             }
@@ -69,17 +70,14 @@ impl Walk<'_, '_> {
         packet: &Packet,
         exit: Option<&str>,
     ) -> Result<Option<Outcome>, Unjudged> {
-        let Some(by) = self.host_rule(hook, packet, exit)? else {
+        let Some(rule) = self.host_rule(hook, packet, exit)? else {
             return Ok(None);
         };
-        let outcome = match by.split_once("-j REJECT") {
-            Some((_, options)) => {
-                let with = options.split_ascii_whitespace().nth(1).unwrap_or_default();
-                rejected(with.trim_end_matches('`'))
-            }
+        let outcome = match &rule.reject_with {
+            Some(with) => rejected(with),
             None => Outcome::Lost,
         };
-        self.steps.push(Step::HostRule { hook, by });
+        self.steps.push(Step::HostRule { hook, rule });
         Ok(Some(outcome))
     }
 }

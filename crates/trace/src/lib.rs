@@ -24,7 +24,7 @@
 //! | part | support |
 //! |---|---|
 //! | rules of kube-ipvs and kube-proxy, their sets and marks | complete |
-//! | rules and policies of other programs in `filter` and `raw` | drops, and exclusions from connection tracking, by [`World::host_rules`] |
+//! | rules and policies of other programs in `filter` and `raw` | drops, and exclusions from connection tracking, by [`World::host_rules`]; also for the outer packet of a tunnel |
 //! | rules of other programs in `nat` | assumed to have no effect |
 //! | virtual servers by address, by mark, with port 0, of FTP | complete |
 //! | forwarding: masquerading, direct routing, tunnels, delivery on the node | the path up to the interface; what the real server does with an unchanged packet is unknown |

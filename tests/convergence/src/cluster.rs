@@ -232,8 +232,8 @@ pub fn service() -> impl Strategy<Value = Service> {
                 source_ranges,
                 health_check_node_port: health,
                 has_selector: false,
-                annotations,
-                labels,
+                annotations: annotations.into(),
+                labels: labels.into(),
             }
         },
     )

@@ -13,7 +13,7 @@ fn without_annotations(objects: &[Object]) -> Vec<Object> {
     (objects.iter().cloned())
         .map(|object| match object {
             Object::Service(mut service) => {
-                service.annotations.clear();
+                service.annotations = Box::default();
                 Object::Service(service)
             }
             other => other,

@@ -1,6 +1,7 @@
 //! The fuzzed decoders and parsers.
 
 mod bytes;
+mod import;
 mod netlink;
 mod text;
 mod yaml;
@@ -121,6 +122,13 @@ pub static ALL: &[Target] = &[
         name: "manifests",
         short_round: 100,
         check: yaml::manifests,
+        ..TEXT
+    },
+    // `ipvsctl import`: `ipvsadm-save`, `ipvsadm -Ln` and configurations of keepalived.
+    Target {
+        name: "import",
+        short_round: 150,
+        check: import::check,
         ..TEXT
     },
     // The state of a node in a file.

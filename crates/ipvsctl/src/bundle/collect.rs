@@ -57,6 +57,7 @@ pub async fn collect(part: Part) -> Collected {
         Origin::File(path) => tail(path)
             .map(Content::from)
             .map_err(|error| error.to_string()),
+        Origin::Text(text) => Ok(Content::from(text.clone())),
         Origin::Page(address, path) => {
             let (address, path) = (*address, *path);
             let page = tokio::task::spawn_blocking(move || proxy::get(address, path)).await;

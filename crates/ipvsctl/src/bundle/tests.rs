@@ -85,6 +85,7 @@ fn configuration_objects_and_node_are_passed_on() {
         source: vec!["-f".into(), "shop.yaml".into()],
         node: vec!["--node".into(), "node1".into()],
         config: Some("config.yaml".into()),
+        configuration: "kind: EffectiveConfiguration".to_owned(),
         ..Request::default()
     };
     let parts = parts(&request);
@@ -92,15 +93,13 @@ fn configuration_objects_and_node_are_passed_on() {
         let part = parts.iter().find(|part| part.name == name).expect(name);
         match &part.origin {
             Origin::Ipvsctl(args) => args.join(" ".as_ref()).into_string().expect("text"),
+            Origin::Text(text) => text.clone(),
             Origin::File(path) => path.display().to_string(),
             other => panic!("{name} is from {other:?}"),
         }
     };
     assert_eq!(of("diff.txt"), "diff -f shop.yaml --node node1");
-    assert_eq!(
-        of("configuration.yaml"),
-        "config show -o yaml --config config.yaml"
-    );
+    assert_eq!(of("configuration.yaml"), "kind: EffectiveConfiguration");
     assert_eq!(of("configuration-file.yaml"), "config.yaml");
     let mut names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
     names.sort_unstable();

@@ -11,6 +11,9 @@ use super::{Format, NodeArgs, Source};
 /// Arguments of `analyze`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
+Without -f and --kubeconfig the objects and the configuration are those of the running kube-ipvsd, as with \
+diff.
+
 Prints one line for each finding, the most severe first: code, level, object, field, problem; consequence. \
 The last line counts the findings. `--explain CODE` explains one code.
 

@@ -10,11 +10,15 @@ use super::{INPUT, NODE, NodeArgs, Source, socket_address};
 /// Arguments of `bundle`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
+Without -f and --kubeconfig the objects and the configuration are those of the running kube-ipvsd, as with \
+doctor.
+
 The first file of the archive, CONTENTS.txt, lists all files, and those that could not be had with the reason. \
 Tokens, passwords, keys and certificates are removed from configuration and logs. Names and addresses of \
 Services, endpoints and clients stay: look through the archive before you pass it on.
 
 Examples:
+  sudo ipvsctl bundle
   sudo ipvsctl bundle --config /etc/kube-ipvs/config.yaml
   sudo ipvsctl bundle --file - | tar -tv
 
@@ -26,7 +30,8 @@ pub struct Bundle {
     /// The node.
     #[command(flatten)]
     pub node: NodeArgs,
-    /// Metrics address of kube-ipvsd [default: metricsBindAddress of --config, else 127.0.0.1:10249].
+    /// Metrics address of kube-ipvsd [default: metricsBindAddress of the configuration, else
+    /// 127.0.0.1:10249].
     #[arg(long, value_name = "ADDRESS", value_parser = socket_address, help_heading = NODE)]
     pub metrics_address: Option<SocketAddr>,
     /// File to write, which must not exist; - for standard output [default:

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use model::ObjectName;
 
-use super::{Compared, Format, service_name, service_names};
+use super::{Compared, Format, owner_name, owner_names};
 use crate::grouping::Kind;
 
 const SHOWN: &str = "Output";
@@ -48,8 +48,9 @@ pub struct Diff {
     /// The tables to compare.
     #[command(flatten)]
     pub compared: Compared,
-    /// Show only the changes of this Service; may be given several times.
-    #[arg(long = "service", value_name = "NAMESPACE/NAME", value_parser = service_name, add = service_names(), help_heading = SHOWN)]
+    /// Show only the changes of this Service, or of this VirtualServer if it is written as
+    /// "VirtualServer NAMESPACE/NAME"; may be given several times.
+    #[arg(long = "service", value_name = "NAMESPACE/NAME", value_parser = owner_name, add = owner_names(), help_heading = SHOWN)]
     pub services: Vec<ObjectName>,
     /// Show only changes of this kind of entry; may be given several times.
     #[arg(long = "kind", value_name = "KIND", help_heading = SHOWN)]

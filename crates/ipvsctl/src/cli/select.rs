@@ -8,13 +8,13 @@ use ipnetwork::IpNetwork;
 use ipvs::Protocol;
 use model::ObjectName;
 
-use super::{INPUT, NodeArgs, Source, service_name, service_names, socket_address};
+use super::{INPUT, NodeArgs, Source, owner_name, owner_names, socket_address};
 
 const SELECTION: &str = "Selection";
 const SERVERS: &str = "Only for servers";
 const CONNECTIONS: &str = "Only for connections";
 
-/// Source of the names of Services. Without one, the running kube-ipvsd is asked.
+/// Source of the names of Services and VirtualServers. Without one, the running kube-ipvsd is asked.
 #[derive(Args, Debug)]
 pub struct Named {
     /// Objects in files or in a cluster.
@@ -32,11 +32,12 @@ pub struct Named {
 /// Selection of virtual servers.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Select {
-    /// For servers and connections: only those of Services of this namespace.
+    /// For servers and connections: only those of Services and VirtualServers of this namespace.
     #[arg(short, long, value_name = "NAME", help_heading = SELECTION)]
     pub namespace: Option<String>,
-    /// For servers and connections: only those of this Service; may be given several times.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service_name, add = service_names(), help_heading = SELECTION)]
+    /// For servers and connections: only those of this Service, or of this VirtualServer if it is
+    /// written as "VirtualServer NAMESPACE/NAME"; may be given several times.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = owner_name, add = owner_names(), help_heading = SELECTION)]
     pub service: Vec<ObjectName>,
     /// For servers and connections: only those of this virtual address.
     #[arg(long, value_name = "ADDRESS", help_heading = SELECTION)]

@@ -20,23 +20,37 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
 
 /// Parses the name of a Service, `shop/web`; the namespace of `web` is `default`.
 pub(super) fn service_name(text: &str) -> Result<ObjectName, String> {
-    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
-    if namespace.is_empty() || name.is_empty() || name.contains('/') {
-        return Err("expected NAMESPACE/NAME, such as shop/web".to_owned());
-    }
-    Ok(ObjectName::new(namespace, name))
+    let name = ObjectName::parse_owner(text).filter(|name| !name.is_virtual_server());
+    name.ok_or_else(|| "expected NAMESPACE/NAME, such as shop/web".to_owned())
+}
+
+/// Parses the name of a Service, or of a VirtualServer as it prints: `VirtualServer shop/web`.
+pub(super) fn owner_name(text: &str) -> Result<ObjectName, String> {
+    ObjectName::parse_owner(text).ok_or_else(|| {
+        "expected NAMESPACE/NAME, such as shop/web, or \"VirtualServer NAMESPACE/NAME\"".to_owned()
+    })
 }
 
 /// Returns the names of Services that a shell may complete: those that kube-ipvsd serves on this
 /// node, by its default metrics address.
 pub(super) fn service_names() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| {
-        let owners = daemon::owners(proxy::METRICS).unwrap_or_default();
-        let services: BTreeSet<String> = (owners.values())
-            .map(|owner| owner.service.to_string())
-            .collect();
-        services.into_iter().map(CompletionCandidate::new).collect()
-    })
+    ArgValueCandidates::new(|| candidates(|name| !name.is_virtual_server()))
+}
+
+/// Returns the names of Services and VirtualServers that a shell may complete.
+pub(super) fn owner_names() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| candidates(|_| true))
+}
+
+fn candidates(is_wanted: impl Fn(&ObjectName) -> bool) -> Vec<CompletionCandidate> {
+    let owners = daemon::owners(proxy::METRICS).unwrap_or_default();
+    let names: BTreeSet<&ObjectName> = (owners.values())
+        .map(|owner| &owner.service)
+        .filter(|name| is_wanted(name))
+        .collect();
+    (names.into_iter())
+        .map(|name| CompletionCandidate::new(name.to_string()))
+        .collect()
 }
 
 /// Objects in files.
@@ -124,15 +138,38 @@ pub enum Format {
 
 #[cfg(test)]
 mod tests {
-    use super::service_name;
+    use super::{owner_name, service_name};
 
     #[test]
     fn a_name_without_namespace_is_one_of_default() {
         let parsed = |text| service_name(text).map(|name| name.to_string()).ok();
         assert_eq!(parsed("shop/web").as_deref(), Some("shop/web"));
         assert_eq!(parsed("web").as_deref(), Some("default/web"));
-        for text in ["", "/web", "shop/", "a/b/c"] {
+        for text in [
+            "",
+            "/web",
+            "shop/",
+            "a/b/c",
+            "VirtualServer shop/web",
+            "Service shop/web",
+        ] {
             assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_named_as_it_prints() {
+        let web = ["shop/web", "VirtualServer shop/web"];
+        let parsed = web.map(|text| owner_name(text).expect("a name"));
+        assert_eq!(parsed.each_ref().map(ToString::to_string), web);
+        assert_ne!(parsed[0], parsed[1]);
+        assert!(owner_name("VirtualServer").is_ok_and(|name| !name.is_virtual_server()));
+        for text in [
+            "VirtualServer ",
+            "VirtualServer /web",
+            "VirtualServer a/b/c",
+        ] {
+            assert!(owner_name(text).is_err(), "{text}");
         }
     }
 }

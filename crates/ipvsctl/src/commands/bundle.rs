@@ -11,9 +11,12 @@ use sources::proxy;
 
 use crate::bundle::{self, Collected, Content, Request};
 use crate::cli::{Bundle, NodeArgs, Source};
+use crate::commands::config::EffectiveConfiguration;
 use crate::error::{Error, Status};
-use crate::input::node::{self, Fallback, on_loopback};
-use crate::output::print;
+use crate::input::desired::Origin;
+use crate::input::node::on_loopback;
+use crate::input::running;
+use crate::output::{print, yaml_document};
 use crate::style;
 
 /// Directory with the logs of pods.
@@ -27,20 +30,7 @@ const LOGS: usize = 8;
 ///
 /// The configuration has mistakes, or the archive cannot be written.
 pub fn run(args: &Bundle) -> Result<Status, Error> {
-    let node = node::read(&args.node, Fallback::Host)?;
-    let name = node.config.node.node_name.to_string();
-    let configured = node.config.settings.metrics_bind_address;
-    let metrics = args
-        .metrics_address
-        .or(configured)
-        .unwrap_or(proxy::METRICS);
-    let request = Request {
-        source: of_source(&args.source),
-        node: of_node(&args.node),
-        config: args.node.config.clone(),
-        metrics: Some(on_loopback(metrics)),
-        logs: logs(args.logs.as_deref()),
-    };
+    let (name, request) = request(args, Path::new(running::PROC))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |time| time.as_secs());
     let folder = format!("kube-ipvs-bundle-{name}-{now}");
@@ -69,6 +59,33 @@ pub fn run(args: &Bundle) -> Result<Status, Error> {
         path.display()
     ));
     Ok(Status::Done)
+}
+
+/// Returns the name of the node, and the facts that decide which parts there are. `proc` shows the
+/// processes of the node.
+fn request(args: &Bundle, proc: &Path) -> Result<(String, Request), Error> {
+    let origin = Origin::find(&args.source, &args.node, proc);
+    let (node, unread) = origin.node_or_named()?;
+    if let Some(why) = unread {
+        style::warning(&format!(
+            "{why}; the configuration in the archive is that of the command line"
+        ));
+    }
+    let name = node.config.node.node_name.to_string();
+    let configured = node.config.settings.metrics_bind_address;
+    let metrics = args
+        .metrics_address
+        .or(configured)
+        .unwrap_or(proxy::METRICS);
+    let request = Request {
+        source: of_source(&args.source),
+        node: of_node(&args.node),
+        config: origin.config_file(),
+        configuration: yaml_document(&EffectiveConfiguration::from(&*node.config.values()))?,
+        metrics: Some(on_loopback(metrics)),
+        logs: logs(args.logs.as_deref()),
+    };
+    Ok((name, request))
 }
 
 fn collect(request: &Request) -> Result<Vec<Collected>, Error> {
@@ -180,4 +197,45 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     paths
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::input::running::tests::Proc;
+
+    fn requested(proc: &Proc, args: &[&str]) -> (String, Request) {
+        let cli = Cli::try_parse_from([&["ipvsctl", "bundle"], args].concat()).expect("arguments");
+        let Command::Bundle(args) = cli.command else {
+            panic!("another command");
+        };
+        request(&args, &proc.path("")).expect("a request")
+    }
+
+    #[test]
+    fn node_metrics_and_configuration_are_those_of_the_running_daemon() {
+        let proc = Proc::new();
+        let flags = ["--config=/etc/kube/config.yaml", "--node-name=node8"];
+        proc.process(7, "kube-ipvsd", &flags);
+        let file = "7/root/etc/kube/config.yaml";
+        let config = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\n\
+                      metricsBindAddress: 127.0.0.1:20249\nipvs: {scheduler: wrr}\n";
+        proc.write(file, config);
+        let (node, request) = requested(&proc, &[]);
+        assert_eq!(node, "node8");
+        assert_eq!(request.metrics, "127.0.0.1:20249".parse().ok());
+        assert_eq!(request.config, Some(proc.path(file)));
+        assert!(
+            request.configuration.contains("value: wrr\n"),
+            "{}",
+            request.configuration
+        );
+        // A configuration that kube-ipvsd would refuse is not used.
+        proc.write(file, "kind: [");
+        let (_, request) = requested(&proc, &["--node", "node1"]);
+        assert_eq!(request.metrics, Some(proxy::METRICS));
+    }
 }

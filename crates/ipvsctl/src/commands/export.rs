@@ -49,14 +49,15 @@ fn tables(args: &Export) -> Result<(NodeTables, Status), Error> {
         return Ok((live::observe(&mut kernel)?.tables, Status::Done));
     }
     let node = node::read(&args.node, Fallback::Host)?;
-    let cluster = cluster::from_source(&args.source, &node)?;
+    let cluster = cluster::from_source(&args.source, &node, None)?;
     let input = Input::compile(cluster, node).report();
     let status = input.status(false);
     Ok((input.desired.tables, status))
 }
 
-/// Returns the lines, each virtual server before its real servers.
-fn ipvsadm(tables: &NodeTables) -> String {
+/// Returns the lines of `ipvsadm-save -n`, each virtual server before its real servers.
+#[must_use]
+pub fn ipvsadm(tables: &NodeTables) -> String {
     let mut text = String::new();
     for (key, entry) in &tables.virtual_servers {
         let _ = writeln!(text, "{}", print_virtual_server(&entry.server));

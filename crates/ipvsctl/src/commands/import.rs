@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::cli::{Import, ManifestFormat};
 use crate::error::{Error, Status};
-use crate::import::{self, Imported};
+use crate::import::{self, Imported, Options};
+use crate::input::text::read_at_most;
 use crate::output::manifests;
 use crate::style;
 
@@ -21,12 +22,16 @@ pub fn run(args: &Import) -> Result<Status, Error> {
         strict,
         output,
     } = args;
-    let text = import::read_text(path).map_err(|source| Error::Import {
+    let text = read_at_most(path, import::MAX_BYTES).map_err(|source| Error::Import {
         path: path.clone(),
         source,
     })?;
     let origin = from.unwrap_or_else(|| import::detect(&text));
-    let mut imported = import::parse(path, &text, origin, config_id.as_deref());
+    let options = Options {
+        config_id: config_id.as_deref(),
+        includes: true,
+    };
+    let mut imported = import::parse(path, &text, origin, options);
     print(&mut imported, path, *output)?;
     report(&imported);
     Ok(match () {

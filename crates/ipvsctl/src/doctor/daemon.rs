@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use model::ObjectName;
+use model::{Code, ObjectName};
 use sources::proxy::Running;
 
 use super::facts::{DaemonFacts, HealthFacts, NodeFacts};
@@ -13,19 +13,21 @@ use super::{Diagnosis, Severity, count, process, some};
 use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 
 /// Findings that other checks report.
-const OWN: [&str; 8] = [
-    "KIV0403",
-    "KIV0404",
-    "KIV0405",
-    "KIV0406",
-    "KIV0407",
-    "KIV0408",
-    "KIV0409",
-    SECOND_PROXY,
+const OWN: [Code; 8] = [
+    Code::IdleTcpForgotten,
+    Code::UdpTrackedTooBriefly,
+    Code::OtherModesLeftovers,
+    Code::InputDrops,
+    Code::NotTracked,
+    Code::MissingFamily,
+    Code::InputMayDrop,
+    Code::SecondProxy,
 ];
 
-/// The finding that another program writes the node's tables.
-const SECOND_PROXY: &str = "KIV0410";
+/// Returns true if another check reports findings with this code.
+fn is_own(code: &str) -> bool {
+    OWN.iter().any(|own| own.as_str() == code)
+}
 
 /// Checks that exactly one kube-ipvsd answers, and no other proxy.
 pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
@@ -43,11 +45,15 @@ pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
         .collect();
     let status = (facts.daemon.status.iter()).filter(|_| facts.is_kept());
     let noticed = status.flat_map(|status| &status.findings);
-    let noticed: Vec<Diagnosis> = (noticed.filter(|finding| finding.code == SECOND_PROXY))
+    let second = Code::SecondProxy;
+    let noticed: Vec<Diagnosis> = (noticed.filter(|finding| finding.code == second.as_str()))
         .map(|finding| {
             let action = "keep kube-proxy off this node, and do not run its --cleanup; if no kube-proxy runs, stop the \
                           program that changes the entries in kube-ipvsd's log lines `repairing drift`";
-            Diagnosis::problem(check, finding.text.clone(), why, action)
+            Diagnosis {
+                code: Some(second),
+                ..Diagnosis::problem(check, finding.text.clone(), why, action)
+            }
         })
         .collect();
     let ours = (facts.proxies.iter()).filter(|(_, running)| *running == Running::KubeIpvs);
@@ -237,9 +243,8 @@ fn named(FailingEntry { entry, service, .. }: &FailingEntry) -> String {
 
 /// Returns the Service of an entry, whose port the status names too.
 fn service(entry: &FailingEntry) -> Option<ObjectName> {
-    let (namespace, rest) = entry.service.as_deref()?.split_once('/')?;
-    let name = rest.split(':').next()?;
-    Some(ObjectName::new(namespace, name))
+    let owner = entry.service.as_deref()?.split(':').next()?;
+    ObjectName::parse_owner(owner)
 }
 
 /// Checks the sources from which kube-ipvsd reads objects.
@@ -298,7 +303,7 @@ pub(super) fn findings(facts: &NodeFacts) -> Vec<Diagnosis> {
         return own_findings(facts);
     };
     let mut odd: Vec<&DaemonFinding> = (status.findings.iter())
-        .filter(|finding| !OWN.contains(&&*finding.code) && severity(finding) > Severity::Ok)
+        .filter(|finding| !is_own(&finding.code) && severity(finding) > Severity::Ok)
         .collect();
     odd.sort_by_key(|finding| (std::cmp::Reverse(severity(finding)), *finding));
     let Some(worst) = odd.first().map(|finding| severity(finding)) else {
@@ -336,12 +341,13 @@ fn own_findings(facts: &NodeFacts) -> Vec<Diagnosis> {
         return Vec::new();
     };
     let all = compared
+        .input
         .findings
         .iter()
         .chain(compared.plan.findings.values());
     let mut odd: Vec<&model::Finding> = all
         .filter(|finding| Severity::from(finding.code.level()) > Severity::Ok)
-        .filter(|finding| !OWN.contains(&finding.code.as_str()))
+        .filter(|finding| !is_own(finding.code.as_str()))
         .collect();
     odd.sort_by_key(|finding| (std::cmp::Reverse(finding.code.level()), *finding));
     match odd.first() {

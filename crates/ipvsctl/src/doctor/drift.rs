@@ -58,7 +58,7 @@ pub(super) fn tables(facts: &NodeFacts) -> Vec<Diagnosis> {
         .collect();
     found.extend(rules::diagnoses(facts, compared, live));
     if found.is_empty() {
-        let servers = compared.desired.tables.virtual_servers.len();
+        let servers = compared.input.desired.tables.virtual_servers.len();
         let text = format!(
             "the tables are as the cluster asks for: {}",
             super::count(servers, "virtual server")
@@ -94,7 +94,7 @@ fn torn(withheld: usize) -> Diagnosis {
 /// Groups the changes of the plan by kind, except those of rules, settings and the device, which
 /// other checks report.
 fn groups(compared: &Compared, live: &Snapshot) -> BTreeMap<Kind, Group> {
-    let affected = Affected::new(&compared.desired);
+    let affected = Affected::new(&compared.input.desired);
     let added = added_servers(&compared.plan);
     let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
     for planned in compared.plan.ops() {
@@ -122,7 +122,7 @@ fn groups(compared: &Compared, live: &Snapshot) -> BTreeMap<Kind, Group> {
     for planned in compared.plan.ops() {
         if let Some(key) = planned.op.real_server_of()
             && Kind::of(&planned.op, &planned.reason) == Some(Kind::ExtraRealServer)
-            && let Some(owner) = compared.desired.owners.virtual_servers.get(&key)
+            && let Some(owner) = compared.input.desired.owners.virtual_servers.get(&key)
         {
             let group = groups.entry(Kind::ExtraRealServer).or_default();
             group.services.insert(owner.service.clone());
@@ -179,7 +179,7 @@ fn diagnosis(
 /// Counts the Services of `services` with a virtual server that should have endpoints and gets no
 /// new connections through any.
 fn dark(compared: &Compared, live: &Snapshot, services: &BTreeSet<ObjectName>) -> usize {
-    let desired = &compared.desired;
+    let desired = &compared.input.desired;
     let is_open = |key: &VirtualServerKey| {
         let entry = live.tables.virtual_servers.get(key);
         entry.is_some_and(|entry| entry.real_servers.values().any(|real| real.weight > 0))

@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use ipvs::{AddressFamily, VirtualServerKey};
 use kernel::linux::{Presence, Variant};
-use model::{
-    Desired, Finding, Leftovers, Name, NodeConfig, ObjectName, Plan, Snapshot, VirtualServerEntry,
-};
-use planner::Ownership;
+use model::{Desired, Leftovers, Name, NodeConfig, ObjectName, Plan, Snapshot, VirtualServerEntry};
 use sources::proxy::Running;
 
+use crate::input::Input;
 use crate::input::running::ProcessFacts;
 use crate::schema::{DaemonDrain, DaemonStatus};
 
@@ -28,7 +26,7 @@ pub const BRIDGE_V4: &str = "net.bridge.bridge-nf-call-iptables";
 pub const BRIDGE_V6: &str = "net.bridge.bridge-nf-call-ip6tables";
 
 /// Facts about a node.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct NodeFacts {
     /// Configuration of kube-ipvsd on the node.
     pub config: NodeConfig,
@@ -64,40 +62,41 @@ pub struct NodeFacts {
 }
 
 /// Desired tables of a node, compared with the live ones.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Compared {
-    /// Desired tables.
-    pub desired: Desired,
+    /// Objects, and the desired tables.
+    pub input: Input,
     /// Changes that turn the live tables into the desired ones.
     pub plan: Plan,
-    /// Findings about the objects.
-    pub findings: Vec<Finding>,
 }
 
 impl Compared {
-    /// Compares `desired` with `live`. `findings` are those about the objects.
+    /// Compares the desired tables of `input` with `live`.
     #[must_use]
-    pub fn new(
-        desired: Desired,
-        live: &Snapshot,
-        config: &NodeConfig,
-        findings: Vec<Finding>,
-    ) -> Self {
-        let own = Ownership {
-            recorded: recognized(&desired, live),
-            ..Ownership::new(config)
-        };
-        Self {
-            plan: planner::diff(&desired, live, &own),
-            desired,
-            findings,
+    pub fn new(input: Input, live: &Snapshot) -> Self {
+        let plan = input.plan(live, recognized(&input.desired, live));
+        Self { input, plan }
+    }
+
+    /// Compares again with tables that were read later, and keeps the changes that both
+    /// comparisons have.
+    #[must_use]
+    pub fn confirmed(self, later: &Snapshot) -> Self {
+        let first: BTreeSet<String> = (self.plan.ops())
+            .map(|planned| planned.op.to_string())
+            .collect();
+        let mut again = Self::new(self.input, later);
+        for stage in &mut again.plan.stages {
+            (stage.ops).retain(|planned| first.contains(&planned.op.to_string()));
         }
+        again.plan.stages.retain(|stage| !stage.ops.is_empty());
+        again
     }
 
     /// Returns the Services that the node should serve.
     #[must_use]
     pub fn services(&self) -> BTreeSet<&ObjectName> {
-        let owners = self.desired.owners.virtual_servers.values();
+        let owners = self.input.desired.owners.virtual_servers.values();
         owners.map(|owner| &owner.service).collect()
     }
 }
@@ -169,7 +168,7 @@ impl NodeFacts {
         let Some(compared) = self.compared() else {
             return BTreeSet::new();
         };
-        let owners = &compared.desired.owners.virtual_servers;
+        let owners = &compared.input.desired.owners.virtual_servers;
         let owners = servers.iter().filter_map(|server| owners.get(server));
         owners.map(|owner| owner.service.clone()).collect()
     }

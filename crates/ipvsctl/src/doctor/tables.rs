@@ -56,7 +56,7 @@ fn at_addresses(facts: &NodeFacts, is_meant: impl Fn(IpAddr) -> bool) -> BTreeSe
     let Some(compared) = facts.compared() else {
         return BTreeSet::new();
     };
-    let desired = &compared.desired;
+    let desired = &compared.input.desired;
     let owners = desired.owners.virtual_servers.iter();
     let meant = owners.filter(|(key, _)| {
         let at = address(key).filter(|at| desired.tables.addresses.contains(at));
@@ -107,7 +107,7 @@ pub(super) fn elsewhere(facts: &NodeFacts) -> Vec<Diagnosis> {
     let (Some(live), Some(compared)) = (&facts.live, facts.compared()) else {
         return Vec::new();
     };
-    let wanted = &compared.desired.tables.addresses;
+    let wanted = &compared.input.desired.tables.addresses;
     let others = live.node.interfaces.iter().flat_map(|interface| {
         let addresses = interface.addresses.iter();
         addresses.map(|address| (address.ip(), &interface.name))
@@ -162,7 +162,7 @@ pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
         tables.addresses.contains(&address) || live.node.addresses().any(|here| here == address)
     };
     let is_astray = |key: &&VirtualServerKey| {
-        planner::is_marked(live, **key) && !address(key).is_some_and(is_here)
+        planner::is_marked(live, **key) && address(key).is_some_and(|at| !is_here(at))
     };
     let astray = tables.virtual_servers.keys().filter(is_astray);
     let astray: Vec<String> = astray.map(ToString::to_string).collect();
@@ -290,7 +290,7 @@ fn endpoints(facts: &NodeFacts) -> BTreeSet<(String, String)> {
         reals.map(move |real| (key, real.key))
     });
     let is_endpoint = |(key, real): &(&VirtualServerKey, RealServerKey)| {
-        let desired = compared.desired.tables.virtual_servers.get(key);
+        let desired = compared.input.desired.tables.virtual_servers.get(key);
         desired.is_some_and(|desired| desired.real_servers.contains_key(real))
     };
     let endpoints = idle.filter(is_endpoint);

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use ipvs::AddressFamily;
 use kernel::linux::{Presence, Variant};
-use model::{ClusterState, Leftovers, NodeConfig, Snapshot, text};
+use model::{ClusterState, Leftovers, NodeConfig, Plan, Snapshot, text};
+use sources::PodAddresses;
+use sources::config::Resolved;
 use sources::proxy::{METRICS, Running};
 
 use super::facts::{
     Compared, DaemonFacts, FilterFacts, HealthFacts, NodeFacts, TRACKED, TRACKED_MAX,
 };
 use super::{Diagnosis, Severity, examine};
+use crate::input::Input;
+use crate::input::cluster::Cluster;
+use crate::input::node::Node;
 use crate::input::running::{Manager, ProcessFacts, State};
 use crate::schema::{DaemonSource, DaemonStatus, DaemonSync};
 
@@ -51,16 +56,35 @@ fn snapshot(tables: &str) -> Snapshot {
     live
 }
 
+/// Returns the input for `cluster` and `config` on the node with the tables `live`.
+pub(super) fn input(state: ClusterState, config: NodeConfig, live: &Snapshot) -> Input {
+    let cluster = Cluster {
+        state,
+        whole: true,
+        pods: PodAddresses::default(),
+    };
+    let config = Resolved {
+        node: config,
+        ..Resolved::default()
+    };
+    let state = Some(live.node.clone());
+    Input::compile(cluster, Node { config, state })
+}
+
 /// Returns the facts of a healthy node.
 pub(super) fn healthy() -> NodeFacts {
     let variant = Variant::Nft;
+    let live = snapshot(TABLES);
     NodeFacts {
         config: NodeConfig::new("node1"),
         release: "6.1.0".to_owned(),
         ipvs_version: Some("1.2.1".to_owned()),
-        live: Some(snapshot(TABLES)),
         foreign_device: None,
-        desired: Ok(Compared::default()),
+        desired: Ok(Compared {
+            input: input(ClusterState::default(), NodeConfig::new("node1"), &live),
+            plan: Plan::default(),
+        }),
+        live: Some(live),
         unreachable: BTreeSet::new(),
         settings: BTreeMap::from([
             (TRACKED, "1000".to_owned()),

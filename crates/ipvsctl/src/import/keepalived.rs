@@ -20,7 +20,7 @@ use std::rc::Rc;
 use ipvs::VirtualServerKey;
 
 use self::group::Groups;
-use super::Imported;
+use super::{Imported, Options};
 
 /// A line of the configuration with its block, if it has one.
 #[derive(Clone, Debug)]
@@ -45,16 +45,23 @@ impl Statement {
     }
 }
 
-/// Parses a configuration that was read from `path`, and reads the files that it includes. Lines
-/// that begin with `@NAME` count if NAME is `config_id`.
-pub(super) fn parse(path: &Path, text: &str, config_id: Option<&str>) -> Imported {
+/// Parses a configuration that was read from `path`. Lines that begin with `@NAME` count if NAME is
+/// the `config_id` of `options`.
+pub(super) fn parse(path: &Path, text: &str, options: Options<'_>) -> Imported {
     let mut found = Imported::default();
-    let statements = read::read(path, text, config_id, &mut found);
+    let statements = read::read(path, text, options, &mut found);
     let groups = Groups::of(&statements, &mut found);
     let elsewhere = vrrp_addresses(&statements);
     for statement in &statements {
         match statement.keyword() {
-            "virtual_server" => server::read(statement, &groups, &mut found),
+            "virtual_server" => {
+                if let Err(problem) = server::read(statement, &groups, &mut found) {
+                    let text =
+                        format!("{problem}: this virtual server and the rest are not imported");
+                    found.error(&statement.file, statement.line, &text);
+                    break;
+                }
+            }
             "virtual_server_group" => {}
             "global_defs" => global(statement, &mut found),
             "vrrp_instance" | "vrrp_sync_group" | "vrrp_script" | "vrrp_track_process"

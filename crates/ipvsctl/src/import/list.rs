@@ -33,7 +33,6 @@ enum Columns {
 
 struct Reader<'a> {
     path: &'a Path,
-    found: Imported,
     table: Table,
     columns: Columns,
     /// The virtual server of the following lines.
@@ -45,7 +44,6 @@ struct Reader<'a> {
 pub(super) fn parse(path: &Path, text: &str) -> Imported {
     let mut reader = Reader {
         path,
-        found: Imported::default(),
         table: Table::default(),
         columns: Columns::Usual,
         current: None,
@@ -54,14 +52,10 @@ pub(super) fn parse(path: &Path, text: &str) -> Imported {
     for (number, line) in (1..).zip(text.lines()) {
         if let Err(problem) = reader.line(number, line) {
             let text = format!("{problem}; the line is ignored");
-            reader.found.error(path, number, &text);
+            reader.table.found.error(path, number, &text);
         }
     }
-    let Reader {
-        mut found, table, ..
-    } = reader;
-    found.servers = table.servers;
-    found
+    reader.table.found
 }
 
 impl Reader<'_> {
@@ -86,9 +80,7 @@ impl Reader<'_> {
                 let (key, rest) = key(protocol, &words)?;
                 if self.columns == Columns::Usual {
                     let server = virtual_server(key, rest)?;
-                    if !self.table.add(server) {
-                        return Err(format!("{key} exists already"));
-                    }
+                    self.table.add(server)?;
                 }
                 self.current = Some(key);
             }
@@ -105,32 +97,33 @@ impl Reader<'_> {
         };
         let (address, port) = socket(place).ok_or_else(|| not_numeric(place))?;
         let real_key = RealServerKey { address, port };
-        let Some(entry) = self.table.get(&key) else {
+        if !self.table.contains(&key) {
             return Err(format!("no earlier line lists {key} with its scheduler"));
-        };
+        }
         match (self.columns, columns) {
             (Columns::Usual, [forwarding, weight, ..]) => {
                 let forwarding = forwarding_of(forwarding)?;
-                entry.real_servers.push(RealServer {
+                let real = RealServer {
                     key: real_key,
                     forwarding,
                     weight: number_of(weight)?,
                     upper_threshold: 0,
                     lower_threshold: 0,
-                });
+                };
+                self.table.add_real(key, real)?;
                 if matches!(forwarding, Forwarding::Tunnel(_)) && !self.assumed_tunnel {
                     self.assumed_tunnel = true;
                     let text = "the listing does not contain the kind of a tunnel: ipip is assumed";
-                    self.found.note(self.path, number, text);
+                    self.table.found.note(self.path, number, text);
                 }
             }
             (Columns::Thresholds, [upper, lower, ..]) => {
-                let real = (entry.real_servers.iter_mut()).find(|real| real.key == real_key);
-                let real = real.ok_or_else(|| {
+                let (upper, lower) = (number_of(upper)?, number_of(lower)?);
+                let real = self.table.real_mut(key, real_key).ok_or_else(|| {
                     format!("no earlier line lists {real_key} with its forwarding method")
                 })?;
-                real.upper_threshold = number_of(upper)?;
-                real.lower_threshold = number_of(lower)?;
+                real.upper_threshold = upper;
+                real.lower_threshold = lower;
             }
             (Columns::Other, _) => {
                 return Err(

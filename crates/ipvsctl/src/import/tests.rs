@@ -21,7 +21,7 @@ pub(super) fn notes(imported: &Imported) -> Vec<String> {
 }
 
 fn read(text: &str) -> Imported {
-    parse(Path::new("f"), text, detect(text), None)
+    parse(Path::new("f"), text, detect(text), Options::default())
 }
 
 /// Checks the imported lines and the notes.
@@ -65,9 +65,30 @@ fn mistakes_of_saved_lines_do_not_stop_the_others() {
         &[
             "f:1: -t expects an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not \
              `web:http`; the line is ignored",
-            "f:3: 192.0.2.1:80/TCP exists already: the line is ignored",
-            "f:4: no earlier line adds 192.0.2.2:80/TCP: the line is ignored",
+            "f:3: 192.0.2.1:80/TCP exists already; the line is ignored",
+            "f:4: no earlier line adds 192.0.2.2:80/TCP; the line is ignored",
         ],
+    );
+}
+
+#[test]
+fn a_real_server_is_listed_once() {
+    let notes = ["f:3: 10.0.0.1:80 of 192.0.2.1:80/TCP exists already; the line is ignored"];
+    check(
+        "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m\n-a -t 192.0.2.1:80 -r 10.0.0.1:80 -g\n",
+        &[
+            "-A -t 192.0.2.1:80 -s rr",
+            "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1",
+        ],
+        &notes,
+    );
+    check(
+        "TCP 192.0.2.1:80 rr\n  -> 10.0.0.1:80 Masq 1 0 0\n  -> 10.0.0.1:80 Route 1 0 0\n",
+        &[
+            "-A -t 192.0.2.1:80 -s rr",
+            "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1",
+        ],
+        &notes,
     );
 }
 
@@ -219,7 +240,7 @@ proptest! {
     #[test]
     fn any_text_is_read(text in "[-A-Za-z0-9.:>{}$@!#\"\\\\ \n]{0,200}") {
         for origin in [Origin::IpvsadmSave, Origin::IpvsadmList, Origin::Keepalived] {
-            let _ = parse(Path::new("f"), &text, origin, None);
+            let _ = parse(Path::new("f"), &text, origin, Options::default());
         }
     }
 }

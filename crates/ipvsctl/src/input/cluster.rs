@@ -1,11 +1,13 @@
 //! Reads the cluster from files or from an API server.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use model::{ClusterEvent, ClusterState, Object};
+use model::{ClusterEvent, ClusterState, Name, Object};
 use sources::files::{self, FileErrorKind};
-use sources::kube::{self, ConnectError, KubeSettings};
+use sources::kube::{self, ConnectError, Connection, KubeSettings};
 use sources::objects::LabelKeys;
+use sources::{PodAddresses, SourceProblem};
 
 use crate::cli::Source;
 use crate::error::Error;
@@ -20,6 +22,8 @@ pub struct Cluster {
     pub state: ClusterState,
     /// True if all of the input was read.
     pub whole: bool,
+    /// Addresses of pods, if they were asked for.
+    pub pods: PodAddresses,
 }
 
 impl Cluster {
@@ -40,10 +44,17 @@ impl Cluster {
 }
 
 /// Reads files, directories and standard input. Reports mistakes on standard error and returns the
-/// readable objects. With `strict`, warnings are mistakes.
+/// readable objects. With `strict`, warnings are mistakes. With `pods`, a namespace, it collects the
+/// addresses of pods: those of all namespaces.
 #[must_use]
-pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
-    let found = files::read(paths);
+pub fn from_files(paths: &[PathBuf], strict: bool, pods: Option<&Name>) -> Cluster {
+    let start = Instant::now();
+    let mut found = match pods {
+        Some(_) => files::read_with_pods(paths),
+        None => files::read(paths),
+    };
+    tracing::debug!("read the files in {:?}", start.elapsed());
+    tracing::info!("{} objects in {}", found.objects.len(), names(paths));
     let mut whole = !found.incomplete;
     for error in &found.errors {
         if matches!(error.kind, FileErrorKind::Twice { .. }) {
@@ -67,27 +78,32 @@ pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
     let is_served =
         |object: &Object| matches!(object, Object::Service(_) | Object::VirtualServer(_));
     if !found.objects.iter().any(is_served) && whole {
-        let paths: Vec<String> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
         style::warning(&format!(
             "{}: no Services or VirtualServers found",
-            paths.join(", ")
+            names(paths)
         ));
     }
     Cluster {
+        pods: std::mem::take(&mut found.pods),
         state: state_of(found.into_events()),
         whole,
     }
 }
 
-/// Reads the files of `source`, or all lists of its cluster.
+fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = (paths.iter())
+        .map(|path| path.display().to_string())
+        .collect();
+    names.join(", ")
+}
+
+/// Reads the files of `source`, or all lists of its cluster, and the addresses of the pods in the
+/// namespace `pods`.
 ///
 /// # Errors
 ///
 /// The connection to the cluster cannot be set up, or a list fails.
-pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
+pub fn from_source(source: &Source, node: &Node, pods: Option<&Name>) -> Result<Cluster, Error> {
     let Source {
         paths,
         strict,
@@ -95,22 +111,23 @@ pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
         context,
     } = source;
     if !paths.is_empty() {
-        return from_files(paths, *strict).unless_unread();
+        return from_files(paths, *strict, pods).unless_unread();
     }
     let kubeconfig = (kubeconfig.as_deref()).or(node.config.kubeconfig.as_deref());
-    from_api_server(kubeconfig, context.as_deref(), node)
+    from_api_server(kubeconfig, context.as_deref(), node, pods)
 }
 
 fn from_api_server(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
     node: &Node,
+    pods: Option<&Name>,
 ) -> Result<Cluster, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let events = runtime.block_on(async {
+    runtime.block_on(async {
         let connection = kube::connect(kubeconfig, context)
             .await
             .map_err(|error| match error {
@@ -123,13 +140,30 @@ fn from_api_server(
             labels: LabelKeys::fixed(node.config.node.label_keys()),
             ..KubeSettings::new(node.config.node.node_name.clone())
         };
-        kube::list_once(&connection, &settings)
+        list(&connection, &settings, pods)
             .await
             .map_err(Error::Source)
-    })?;
+    })
+}
+
+/// Reads all lists of a cluster, and the addresses of the pods in the namespace `pods`.
+///
+/// # Errors
+///
+/// A list fails.
+pub(super) async fn list(
+    connection: &Connection,
+    settings: &KubeSettings,
+    pods: Option<&Name>,
+) -> Result<Cluster, SourceProblem> {
+    let events = kube::list_once(connection, settings).await?;
     Ok(Cluster {
         state: state_of(events),
         whole: true,
+        pods: match pods {
+            Some(namespace) => kube::list_pods(connection, settings, namespace).await?,
+            None => PodAddresses::default(),
+        },
     })
 }
 

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use model::chain;
+
+use model::{Name, ObjectName};
 
 use super::cluster::{self, Cluster};
 use super::node::{self, Fallback, Node};
@@ -17,6 +21,8 @@ pub struct Origin<'a> {
     source: &'a Source,
     args: &'a NodeArgs,
     daemon: Option<Daemon>,
+    /// Namespace whose pods' addresses are read.
+    pods: Option<Name>,
 }
 
 impl<'a> Origin<'a> {
@@ -25,14 +31,25 @@ impl<'a> Origin<'a> {
     /// `proc`; without one it is the cluster of the environment.
     #[must_use]
     pub fn find(source: &'a Source, args: &'a NodeArgs, proc: &Path) -> Self {
+        Self::among(source, args, || running::find(proc).daemons)
+    }
+
+    /// Does the same as [`Origin::find`], with the processes of kube-ipvsd from `daemons`.
+    #[must_use]
+    pub fn among(
+        source: &'a Source,
+        args: &'a NodeArgs,
+        daemons: impl FnOnce() -> Vec<Daemon>,
+    ) -> Self {
         let mut daemons = match is_given(source) {
             true => Vec::new(),
-            false => running::find(proc).daemons,
+            false => daemons(),
         };
         Self {
             source,
             args,
             daemon: (daemons.len() == 1).then(|| daemons.remove(0)),
+            pods: None,
         }
     }
 
@@ -43,6 +60,16 @@ impl<'a> Origin<'a> {
             source,
             args,
             daemon: None,
+            pods: None,
+        }
+    }
+
+    /// Returns the origin with the addresses of the pods in the namespace of `pod`.
+    #[must_use]
+    pub fn with_pods_near(self, pod: Option<&ObjectName>) -> Self {
+        Self {
+            pods: pod.map(|pod| pod.namespace.clone()),
+            ..self
         }
     }
 
@@ -58,6 +85,30 @@ impl<'a> Origin<'a> {
         }
     }
 
+    /// Reads the node as [`Origin::node`] does. If the configuration of the running kube-ipvsd
+    /// cannot be read, returns the node of the command line, and the reason.
+    ///
+    /// # Errors
+    ///
+    /// A file of the command line cannot be read or has mistakes.
+    pub fn node_or_named(&self) -> Result<(Node, Option<String>), Error> {
+        match self.node() {
+            Ok(node) => Ok((node, None)),
+            Err(error @ Error::Running(_)) => {
+                let node = node::read(self.args, Fallback::Host)?;
+                Ok((node, Some(chain(&error))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the path of the configuration file, if there is one.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
+        let running = || self.daemon.as_ref()?.config_file();
+        self.args.config.clone().or_else(running)
+    }
+
     /// Reads the objects for `node`.
     ///
     /// # Errors
@@ -69,9 +120,11 @@ impl<'a> Origin<'a> {
             Some(daemon) if !names_cluster(self.args, node) => {
                 let pid = daemon.process.pid;
                 tracing::info!("the objects are those of kube-ipvsd, process {pid}");
-                daemon.cluster(node).map_err(Error::Running)
+                daemon
+                    .cluster(node, self.pods.as_ref())
+                    .map_err(Error::Running)
             }
-            _ => cluster::from_source(self.source, node),
+            _ => cluster::from_source(self.source, node, self.pods.as_ref()),
         }
     }
 }

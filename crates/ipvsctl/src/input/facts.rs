@@ -12,12 +12,12 @@ use std::time::Duration;
 use kernel::linux::leftovers::Sweeper;
 use kernel::linux::{Presence, bridges, holders_of_our_chains, presence, setting};
 use kernel::{Kernel, ObserveError, OpenError};
-use model::{NodeConfig, Plan, Scope, Snapshot, chain};
+use model::{NodeConfig, Scope, Snapshot, chain};
 use sources::proxy::{self, Running};
 
 use super::cluster::Cluster;
 use super::desired::Origin;
-use super::node::{self, Fallback, Node, on_loopback};
+use super::node::{Node, on_loopback};
 use super::running::{self, State};
 use super::{Input, daemon, live};
 use crate::cli::{NodeArgs, Source};
@@ -56,12 +56,8 @@ pub fn observe(
 ) -> Result<NodeFacts, Error> {
     let proc = Path::new(running::PROC);
     let processes = running::find(proc);
-    let origin = Origin::find(source, args, proc);
-    let (mut node, unread) = match origin.node() {
-        Ok(node) => (node, None),
-        Err(error @ Error::Running(_)) => (node::read(args, Fallback::Host)?, Some(chain(&error))),
-        Err(error) => return Err(error),
-    };
+    let origin = Origin::among(source, args, || processes.daemons.clone());
+    let (mut node, unread) = origin.node_or_named()?;
     let settings = node.config.settings.clone();
     let configured = metrics.or(settings.metrics_bind_address);
     let daemons: Vec<_> = processes
@@ -77,16 +73,29 @@ pub fn observe(
         proxies(configured)
     };
     let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
-    let reading = reading(&origin, &mut node, unread, ours.is_some())?;
+    let works = ours.is_some() || !daemons.is_empty() && !is_stopped;
+    let reading = match unread {
+        Some(why) => Reading {
+            live: kernel(&node)?,
+            desired: Err(why),
+        },
+        None => reading(
+            &mut node,
+            kernel,
+            |node| origin.cluster(node),
+            works.then_some(PAUSE),
+        )?,
+    };
+    let Reading { live, desired } = reading;
     let mut filter = filter(Sweeper::open(node.backend()))?;
-    filter.unreadable = filter.unreadable.or(reading.unread_rules);
+    filter.unreadable = filter.unreadable.or(live.unread_rules);
     Ok(NodeFacts {
         release: setting("kernel.osrelease").unwrap_or_default(),
         ipvs_version: crate::commands::version::of_ipvs(),
-        unreachable: reading.live.as_ref().map(unreachable).unwrap_or_default(),
-        live: reading.live,
-        foreign_device: reading.foreign_device,
-        desired: reading.desired,
+        unreachable: live.tables.as_ref().map(unreachable).unwrap_or_default(),
+        live: live.tables,
+        foreign_device: live.foreign_device,
+        desired,
         settings: of_names(),
         modules: modules(&node.config.node),
         bridges: bridges().map_err(Error::Observe)?,
@@ -109,63 +118,42 @@ pub fn observe(
 
 /// Live tables, and the desired ones compared with them.
 struct Reading {
-    live: Option<Snapshot>,
-    foreign_device: Option<String>,
-    /// Reason why the rules cannot be read.
-    unread_rules: Option<String>,
+    live: Live,
     desired: Result<Compared, String>,
 }
 
-/// Reads the cluster and the kernel. `unread` is the reason why the cluster cannot be read.
+/// Reads the kernel and the cluster.
 ///
-/// Under a working kube-ipvsd a difference may be a change that it has not applied yet. Such
-/// differences are read twice, and only those that stay are kept.
+/// Under a working kube-ipvsd a difference may be a change that it has not applied yet, or one that
+/// it applied before the cluster was read. So the kernel is read before the cluster and, if the
+/// tables differ, again after it and a `pause`. Only the differences of both readings are kept. With
+/// no `pause` the first reading decides.
 fn reading(
-    origin: &Origin<'_>,
     node: &mut Node,
-    unread: Option<String>,
-    is_kept: bool,
+    mut kernel: impl FnMut(&Node) -> Result<Live, Error>,
+    cluster: impl FnOnce(&mut Node) -> Result<Cluster, Error>,
+    pause: Option<Duration>,
 ) -> Result<Reading, Error> {
-    if let Some(why) = unread {
-        let (live, foreign_device, unread_rules) = kernel(node)?;
-        return Ok(Reading {
-            live,
-            foreign_device,
-            unread_rules,
-            desired: Err(why),
-        });
-    }
-    let first = read_once(origin, node)?;
-    let differs = (first.desired.as_ref()).is_ok_and(|compared| !compared.plan.is_empty());
-    if !is_kept || !differs {
-        return Ok(first);
-    }
-    std::thread::sleep(PAUSE);
-    let mut second = read_once(origin, node)?;
-    if let (Ok(before), Ok(now)) = (&first.desired, &mut second.desired) {
-        keep_common(&mut now.plan, &before.plan);
-    }
-    Ok(second)
-}
-
-fn read_once(origin: &Origin<'_>, node: &mut Node) -> Result<Reading, Error> {
-    let cluster = origin.cluster(node);
-    // The kernel is read after the cluster, so that it has the changes that the cluster has.
-    let (live, foreign_device, unread_rules) = kernel(node)?;
-    let desired = match (cluster, &live) {
+    let mut live = kernel(node)?;
+    let desired = match (cluster(node), &live.tables) {
         (Err(error), _) => Err(chain(&error)),
         (Ok(cluster), _) if !cluster.whole => {
             Err("a part of the input could not be read: see the errors above".to_owned())
         }
         (Ok(_), None) => Err("without IPVS there are no tables to compare with".to_owned()),
-        (Ok(cluster), Some(live)) => Ok(compare(cluster, node, live)),
+        (Ok(cluster), Some(tables)) => Ok(compare(cluster, node, tables)),
     };
-    Ok(Reading {
-        live,
-        foreign_device,
-        unread_rules,
-        desired,
-    })
+    let (desired, pause) = match (desired, pause) {
+        (Ok(compared), Some(pause)) if !compared.plan.is_empty() => (compared, pause),
+        (desired, _) => return Ok(Reading { live, desired }),
+    };
+    std::thread::sleep(pause);
+    live = kernel(node)?;
+    let desired = match &live.tables {
+        Some(tables) => Ok(desired.confirmed(tables)),
+        None => Err("IPVS was unloaded during the reading".to_owned()),
+    };
+    Ok(Reading { live, desired })
 }
 
 fn compare(cluster: Cluster, node: &Node, live: &Snapshot) -> Compared {
@@ -173,19 +161,7 @@ fn compare(cluster: Cluster, node: &Node, live: &Snapshot) -> Compared {
         config: node.config.clone(),
         state: Some(live.node.clone()),
     };
-    let input = Input::compile(cluster, described);
-    Compared::new(input.desired, live, &input.config, input.findings)
-}
-
-/// Removes the changes from `plan` that are not in `other`.
-fn keep_common(plan: &mut Plan, other: &Plan) {
-    let common: BTreeSet<String> = other.ops().map(|planned| planned.op.to_string()).collect();
-    for stage in &mut plan.stages {
-        stage
-            .ops
-            .retain(|planned| common.contains(&planned.op.to_string()));
-    }
-    plan.stages.retain(|stage| !stage.ops.is_empty());
+    Compared::new(Input::compile(cluster, described), live)
 }
 
 /// Returns the addresses of the dummy device without a local route: no socket can be bound to them.
@@ -202,14 +178,21 @@ fn unreachable(live: &Snapshot) -> BTreeSet<IpAddr> {
         .collect()
 }
 
-/// Tables of the kernel, the kind of the device `kube-ipvs0` if it is not a dummy device, and the
-/// reason why the rules cannot be read.
-type Live = (Option<Snapshot>, Option<String>, Option<String>);
+/// State of the kernel.
+#[derive(Default)]
+struct Live {
+    /// Tables; `None` if the kernel has no IPVS.
+    tables: Option<Snapshot>,
+    /// Kind of the device `kube-ipvs0` if it is not a dummy device.
+    foreign_device: Option<String>,
+    /// Reason why the rules cannot be read.
+    unread_rules: Option<String>,
+}
 
 fn kernel(node: &Node) -> Result<Live, Error> {
     let mut kernel = match live::read_only_kernel() {
         Ok(kernel) => kernel,
-        Err(Error::Open(OpenError::NoModule { .. })) => return Ok((None, None, None)),
+        Err(Error::Open(OpenError::NoModule { .. })) => return Ok(Live::default()),
         Err(error) => return Err(error),
     };
     let rest = Scope {
@@ -222,7 +205,7 @@ fn kernel(node: &Node) -> Result<Live, Error> {
         addresses: true,
         ..Scope::NOTHING
     };
-    let foreign = match kernel.observe(&addresses) {
+    let foreign_device = match kernel.observe(&addresses) {
         Ok(read) => {
             live.update(&addresses, read);
             None
@@ -244,7 +227,11 @@ fn kernel(node: &Node) -> Result<Live, Error> {
     if let Some(described) = &node.state {
         live.node.clone_from(described);
     }
-    Ok((Some(live), foreign, unread_rules))
+    Ok(Live {
+        tables: Some(live),
+        foreign_device,
+        unread_rules,
+    })
 }
 
 fn of_names() -> BTreeMap<&'static str, String> {

@@ -1,9 +1,7 @@
 //! Reads the live tables from the kernel or from a file.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
-use std::{fs, io};
 
 use ipvs::{Timeouts, VirtualServerKey};
 use kernel::{Kernel, LinuxKernel, ModulePolicy, ReadOnly};
@@ -13,6 +11,7 @@ use model::{NodeTables, Scope, Snapshot};
 use crate::error::{Error, SavedError};
 use crate::input::Input;
 use crate::input::node::Node;
+use crate::input::text::read_at_most;
 use crate::schema;
 use crate::style;
 
@@ -79,7 +78,7 @@ pub fn describe(node: &mut Node, saved: &Saved) {
 ///
 /// The file cannot be read or parsed, or has more than [`MAX_SAVED`] bytes.
 pub fn saved(path: &Path) -> Result<Saved, Error> {
-    read_text(path)
+    read_at_most(path, MAX_SAVED)
         .map_err(SavedError::Read)
         .and_then(|text| parse(&text))
         .map_err(|source| Error::Saved {
@@ -184,24 +183,6 @@ fn clear(tables: &mut NodeTables, part: Part) {
         Part::Timeouts => tables.timeouts = Timeouts::default(),
         Part::Node | Part::Connections => {}
     }
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    if path == Path::new("-") {
-        read_bounded(io::stdin().lock())
-    } else {
-        read_bounded(fs::File::open(path)?)
-    }
-}
-
-fn read_bounded(from: impl Read) -> io::Result<String> {
-    let mut text = String::new();
-    let read = from.take(MAX_SAVED + 1).read_to_string(&mut text)?;
-    if u64::try_from(read).is_ok_and(|read| read <= MAX_SAVED) {
-        return Ok(text);
-    }
-    let problem = format!("it has more than {} MiB", MAX_SAVED >> 20);
-    Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
 }
 
 fn parse(given: &str) -> Result<Saved, SavedError> {

@@ -6,11 +6,12 @@
 mod command_line;
 mod process;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::Name;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::{self, ConnectError, Connection, KubeSettings, ServerHost};
 use sources::objects::LabelKeys;
@@ -18,7 +19,7 @@ use sources::{ConfigErrors, Environment, SourceProblem, node_state};
 
 use self::command_line::CommandLine;
 pub use self::process::{Manager, ProcessFacts, State};
-use super::cluster::{Cluster, from_files, state_of};
+use super::cluster::{self, Cluster, from_files};
 use super::node::Node;
 use crate::cli::NodeArgs;
 use crate::error::Error;
@@ -123,6 +124,14 @@ impl Daemon {
         })
     }
 
+    /// Returns the path by which this process reaches the configuration file; `None` if the process
+    /// has none.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
+        let path = self.command.as_ref()?.config.as_deref()?;
+        self.path(path).ok()
+    }
+
     fn command(&self) -> Result<&CommandLine, RunningError> {
         let unknown = RunningError::CommandLine(self.process.pid);
         self.command.as_ref().ok_or(unknown)
@@ -199,16 +208,17 @@ impl Daemon {
         }
     }
 
-    /// Reads the objects from where the process has them: its manifests or its API server. Stores
-    /// the addresses of the API server in `node`.
+    /// Reads the objects from where the process has them, its manifests or its API server, and the
+    /// addresses of the pods in the namespace `pods`. Stores the addresses of the API server in
+    /// `node`.
     ///
     /// # Errors
     ///
     /// The files or the API server cannot be read, or the answer takes too long.
-    pub fn cluster(&self, node: &mut Node) -> Result<Cluster, RunningError> {
+    pub fn cluster(&self, node: &mut Node, pods: Option<&Name>) -> Result<Cluster, RunningError> {
         let manifests = &self.command()?.manifests;
         if manifests.is_empty() {
-            return self.of_api_server(node);
+            return self.of_api_server(node, pods);
         }
         let mut paths = Vec::new();
         for path in manifests {
@@ -217,10 +227,10 @@ impl Daemon {
             }
             paths.push(self.path(path)?);
         }
-        Ok(from_files(&paths, false))
+        Ok(from_files(&paths, false, pods))
     }
 
-    fn of_api_server(&self, node: &mut Node) -> Result<Cluster, RunningError> {
+    fn of_api_server(&self, node: &mut Node, pods: Option<&Name>) -> Result<Cluster, RunningError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -236,8 +246,8 @@ impl Daemon {
                 .map_err(RunningError::Connect)?;
             let all = async {
                 let addresses = addresses(&connection).await;
-                let events = kube::list_once(&connection, &settings).await;
-                events.map(|events| (addresses, events))
+                let cluster = cluster::list(&connection, &settings, pods).await;
+                cluster.map(|cluster| (addresses, cluster))
             };
             match tokio::time::timeout(DEADLINE, all).await {
                 Ok(listed) => listed.map_err(RunningError::Source),
@@ -248,12 +258,9 @@ impl Daemon {
         });
         // The resolution of a name may still block a thread.
         runtime.shutdown_background();
-        let (addresses, events) = listed?;
+        let (addresses, cluster) = listed?;
         node.config.node.api_server = addresses.into_iter().collect();
-        Ok(Cluster {
-            state: state_of(events),
-            whole: true,
-        })
+        Ok(cluster)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sources::virtual_server::Manifest;
 
-use super::{print_json, print_yaml, write};
+use super::{print_json, write, yaml_document};
 use crate::error::Error;
 
 /// A list of objects, as `kubectl` prints it.
@@ -18,10 +18,18 @@ struct List<'a> {
 /// Prints one YAML document for each object.
 pub(crate) fn yaml(manifests: &[Manifest]) -> Result<(), Error> {
     for manifest in manifests {
-        write("---\n")?;
-        print_yaml(manifest)?;
+        write(&document(manifest)?)?;
     }
     Ok(())
+}
+
+/// Returns an object as a document in a stream of YAML.
+///
+/// # Errors
+///
+/// The object cannot be encoded.
+pub fn document(manifest: &Manifest) -> Result<String, Error> {
+    Ok(format!("---\n{}", yaml_document(manifest)?))
 }
 
 /// Prints a JSON object of kind List.

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 
+use crate::output::at_port;
 use crate::schema::{Trace, TraceStep, TracedRealServer, TracedRule, TracedVirtualServer};
 use crate::style;
 
@@ -61,10 +62,9 @@ pub fn text(trace: &Trace, all: bool) -> String {
 }
 
 fn destination(address: &str, port: u16, protocol: &str) -> String {
-    match (protocol, address.contains(':')) {
-        ("ICMP", _) => format!("{address}/{protocol}"),
-        (_, true) => format!("[{address}]:{port}/{protocol}"),
-        (_, false) => format!("{address}:{port}/{protocol}"),
+    match protocol {
+        "ICMP" => format!("{address}/{protocol}"),
+        _ => format!("{}/{protocol}", at_port(address, port)),
     }
 }
 
@@ -135,10 +135,7 @@ fn real_server(text: &mut String, real: &TracedRealServer, all: bool) {
         weight,
         ..
     } = real;
-    let address = match address.contains(':') {
-        true => format!("[{address}]:{port}"),
-        false => format!("{address}:{port}"),
-    };
+    let address = at_port(address, *port);
     let node = node
         .as_ref()
         .map_or(String::new(), |node| format!(" on node {node}"));

@@ -1,12 +1,13 @@
 //! Plan of changes.
 
-use model::{Op, OpEffect, PlannedOp, Reason};
+use model::{ObjectName, Op, OpEffect, PlannedOp, Reason};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
+use super::change::effect_name;
 use super::finding::Finding;
-use crate::grouping::{self, Changes, Counts, Group, Kind, Origin};
+use crate::grouping::{self, Changes, Group, Kind, Origin};
 use crate::output::plan::{LiveRules, RuleHunk, RuleLines, line};
 
 /// Changes that `apply` would make.
@@ -65,32 +66,75 @@ pub struct ServiceChanges {
     pub changes: Vec<Change>,
 }
 
-/// A port of a Service.
+/// Kind of an owner of table entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub enum OwnerKind {
+    /// A Service.
+    #[default]
+    Service,
+    /// A VirtualServer.
+    VirtualServer,
+}
+
+impl OwnerKind {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    fn is_service(&self) -> bool {
+        *self == Self::Service
+    }
+}
+
+/// A port of a Service, or a VirtualServer.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServicePort {
-    /// Namespace of the Service.
+    /// Kind of the owner; Service if it is absent.
+    #[serde(default, skip_serializing_if = "OwnerKind::is_service")]
+    pub kind: OwnerKind,
+    /// Namespace of the owner.
     pub namespace: String,
-    /// Name of the Service.
+    /// Name of the owner.
     pub name: String,
-    /// Name of the port; empty if it has none.
+    /// Name of the port; empty for a VirtualServer, and if the port has none.
     pub port: String,
 }
 
-impl From<&model::ServicePortName> for ServicePort {
-    fn from(name: &model::ServicePortName) -> Self {
+impl ServicePort {
+    fn of(service: &ObjectName, port: &str) -> Self {
         Self {
-            namespace: name.service.namespace.to_string(),
-            name: name.service.name.to_string(),
-            port: name.port.to_string(),
+            kind: match service.is_virtual_server() {
+                true => OwnerKind::VirtualServer,
+                false => OwnerKind::Service,
+            },
+            namespace: service.namespace.to_string(),
+            name: service.name.to_string(),
+            port: port.to_owned(),
+        }
+    }
+
+    /// Returns the name of the owner.
+    #[must_use]
+    pub fn owner(&self) -> ObjectName {
+        let (namespace, name) = (self.namespace.as_str(), self.name.as_str());
+        match self.kind {
+            OwnerKind::Service => ObjectName::new(namespace, name),
+            OwnerKind::VirtualServer => ObjectName::virtual_server(namespace, name),
         }
     }
 }
 
-/// Prints as `namespace/name:port`, or as `namespace/name` if the port has no name.
+impl From<&model::ServicePortName> for ServicePort {
+    fn from(name: &model::ServicePortName) -> Self {
+        Self::of(&name.service, &name.port)
+    }
+}
+
+/// Prints as [`model::ServicePortName`].
 impl std::fmt::Display for ServicePort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)?;
+        write!(f, "{}", self.owner())?;
         match self.port.as_str() {
             "" => Ok(()),
             port => write!(f, ":{port}"),
@@ -195,7 +239,7 @@ impl Plan {
             api_version: API_VERSION,
             kind: "Plan",
             node_name: node.to_owned(),
-            summary: changes.counts().into(),
+            summary: changes.summary().into(),
             by_kind: (changes.by_kind().into_iter())
                 .map(|(kind, counts)| KindSummary {
                     kind: kind_name(kind),
@@ -215,11 +259,7 @@ impl Plan {
 fn service(group: &Group) -> Option<ServicePort> {
     match group {
         Group::Node | Group::NoService | Group::Tables(_) => None,
-        Group::Service(service, port) => Some(ServicePort {
-            namespace: service.namespace.to_string(),
-            name: service.name.to_string(),
-            port: port.to_string(),
-        }),
+        Group::Service(service, port) => Some(ServicePort::of(service, port)),
     }
 }
 
@@ -234,9 +274,9 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-impl From<Counts> for Summary {
-    fn from(counts: Counts) -> Self {
-        let Counts {
+impl From<model::Summary> for Summary {
+    fn from(counts: model::Summary) -> Self {
+        let model::Summary {
             add,
             change,
             delete,
@@ -268,11 +308,7 @@ impl Change {
             _ => Vec::new(),
         };
         Self {
-            effect: match op.effect() {
-                OpEffect::Add => "add",
-                OpEffect::Change => "change",
-                OpEffect::Delete => "delete",
-            },
+            effect: effect_name(op.effect()),
             kind: kind_name(Kind::of(op)),
             line: line(op),
             description: op.to_string(),
@@ -294,14 +330,9 @@ impl Change {
 }
 
 /// A change without the chains of rules.
-impl From<&PlannedOp> for Change {
-    fn from(planned: &PlannedOp) -> Self {
-        let change = grouping::Change {
-            planned,
-            others: 0,
-            origin: Origin::Plan,
-        };
-        Self::new(&change, &mut RuleLines::new(&LiveRules::default()))
+impl From<&grouping::Change<'_>> for Change {
+    fn from(change: &grouping::Change<'_>) -> Self {
+        Self::new(change, &mut RuleLines::new(&LiveRules::default()))
     }
 }
 

@@ -44,6 +44,24 @@ fn help_and_errors_have_colours_too() {
     }
 }
 
+#[test]
+fn levels_of_findings_have_colours() {
+    let odd = "apiVersion: v1\nkind: Service\nmetadata: {name: odd, namespace: default}\n\
+               spec: {clusterIP: 10.96.0.300, ports: [{port: 80}]}\n";
+    let folder = Folder::new().with("odd.yaml", odd);
+    let analyzed = |color: &str| {
+        let ran = folder.run(&format!("{color} analyze -f odd.yaml --node node1"));
+        ran.exits(1).out
+    };
+    let (plain, colored) = (analyzed("--color never"), analyzed("--color always"));
+    assert!(
+        plain.starts_with("KIV0101 error Service default/odd: "),
+        "{plain}"
+    );
+    let styled = "KIV0101 \u{1b}[1m\u{1b}[31merror\u{1b}[0m Service default/odd: ";
+    assert!(colored.starts_with(styled), "{colored:?}");
+}
+
 /// `script` provides the terminal.
 #[test]
 fn colours_on_a_terminal() {

@@ -1,7 +1,7 @@
 //! `ipvsctl explain`. The texts are in the transcript `reports/explain`.
 
 use crate::folder::{Folder, SHOP_TABLES};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::pages::serve;
 
 const WEB: &str = "explain svc web -f shop.yaml --node node1";
@@ -65,6 +65,88 @@ fn a_daemon_that_does_not_answer_is_a_note() {
 }
 
 #[test]
+fn changes_that_the_daemon_does_not_report_are_a_note() {
+    let address = serve(&[("/drains", "[]")]);
+    let folder = Folder::with_live(SHOP_TABLES);
+    let args = format!("{WEB} --live live.txt --metrics-address {address} -o json");
+    let ran = folder.run(&args).exits(0).says(&format!(
+        "note: kube-ipvsd at {address} does not report its changes: \
+         /changes?service=default/web&limit=1 was answered by status 404; the last change is unknown"
+    ));
+    assert_eq!(ran.json()["lastChange"], json!(null));
+}
+
+/// Two Services with an address in common, each with an endpoint on the node.
+const SHARED: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: default}
+spec: {clusterIP: 10.96.0.1, externalIPs: [198.51.100.7], ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: b, namespace: default}
+spec: {clusterIP: 10.96.0.2, externalIPs: [198.51.100.7], ports: [{port: 81}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a-1, namespace: default, labels: {kubernetes.io/service-name: a}}
+addressType: IPv4
+ports: [{name: \"\", port: 8080}]
+endpoints: [{addresses: [10.244.1.5], nodeName: node1}, {addresses: [10.244.2.5], nodeName: node2}]
+";
+
+#[test]
+fn drift_is_what_diff_shows_for_the_service() {
+    let folder = Folder::new().with("shop.yaml", SHARED);
+    let input = "-f shop.yaml --node node1";
+    let desired = folder.run(&format!("render {input}")).exits(0).out;
+    let lost = [
+        "-a -t 10.96.0.1:80 -r 10.244.2.5:8080 -m -w 1",
+        "198.51.100.7/32",
+        "add KUBE-CLUSTER-IP 10.96.0.1,tcp:80",
+        "add KUBE-LOOP-BACK 10.244.1.5,tcp:8080,10.244.1.5",
+        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
+    ];
+    let has = |line: &&str| !lost.contains(line);
+    let live: Vec<&str> = desired.lines().filter(has).collect();
+    assert_eq!(
+        live.len() + lost.len() + 1,
+        desired.lines().count(),
+        "{desired}"
+    );
+    let folder = folder.with("live.txt", &live.join("\n"));
+    let input = format!("{input} --live live.txt -o json");
+    let plan = folder.run(&format!("diff {input}")).exits(1).json();
+    let groups = plan["services"].as_array().expect("groups");
+    let shown = |scope: &str, name: Option<&str>| -> Vec<Value> {
+        let of = |group: &&Value| {
+            group["scope"] == scope && name.is_none_or(|name| group["service"]["name"] == name)
+        };
+        let changes = groups.iter().filter(of).map(|group| &group["changes"]);
+        changes
+            .flat_map(|changes| changes.as_array().expect("changes"))
+            .cloned()
+            .collect()
+    };
+    let explained = |name: &str| {
+        folder
+            .run(&format!("explain svc {name} {input}"))
+            .exits(1)
+            .json()
+    };
+    let [a, b] = ["a", "b"].map(explained);
+    assert_eq!(a["drift"], json!(shown("service", Some("a"))));
+    assert_eq!(a["drift"].as_array().map(Vec::len), Some(4));
+    let shared: Vec<Value> = (shown("service", Some("a")).into_iter())
+        .filter(|change| change["otherServices"] == 1)
+        .collect();
+    assert_eq!(b["drift"], json!(shared));
+    assert_eq!(a["nodeDrift"], shown("node", None).len());
+    assert_eq!(a["nodeDrift"], 2);
+}
+
+#[test]
 fn each_explanation_is_a_document() {
     let folder = Folder::with_live(SHOP_TABLES);
     for (subject, kind) in [
@@ -79,6 +161,36 @@ fn each_explanation_is_a_document() {
         let yaml = folder.run(&format!("{args} -o yaml")).exits(0).out;
         assert!(yaml.contains(&format!("kind: {kind}\n")), "{yaml}");
     }
+}
+
+#[test]
+fn a_named_pod_has_all_its_addresses() {
+    let slice = |number: u8, family: &str, address: &str| {
+        format!(
+            "\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+             metadata: {{name: web-p{number}, namespace: default, labels: {{kubernetes.io/service-name: web}}}}\n\
+             addressType: {family}\nports: [{{name: http, port: 8080}}]\n\
+             endpoints: [{{addresses: ['{address}'], targetRef: {{kind: Pod, name: web-p}}}}]\n"
+        )
+    };
+    let pods = slice(4, "IPv4", "10.244.1.77") + &slice(6, "IPv6", "fd00:1::77");
+    let folder = Folder::with_live(SHOP_TABLES).with("pods.yaml", &pods);
+    let args = "-f shop.yaml pods.yaml --node node1 --desired";
+    let ran = folder.run(&format!("explain pod default/web-p {args}"));
+    let start = "Pod default/web-p (10.244.1.77, fd00:1::77), seen from node node1\n";
+    assert!(ran.out.starts_with(start), "{ran:#?}");
+    let object = folder
+        .run(&format!("explain pod default/web-p {args} -o json"))
+        .json();
+    assert_eq!(object["name"], "default/web-p");
+    assert_eq!(object["address"], "10.244.1.77");
+    assert_eq!(object["otherAddresses"], json!(["fd00:1::77"]));
+    let endpoints = object["endpoints"].as_array().expect("endpoints");
+    let found = |address: &str| {
+        let mut of_pod = endpoints.iter();
+        of_pod.any(|found| found["endpoint"]["address"] == address)
+    };
+    assert!(found("10.244.1.77") && found("fd00:1::77"), "{object:#}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use jsonschema::Validator;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -43,15 +44,19 @@ impl Ran {
     pub(crate) fn json(&self) -> Value {
         let document: Value = serde_json::from_str(&self.out).expect("JSON");
         let kind = document["kind"].as_str().expect("a field `kind`");
-        let schemas = ipvsctl::schema::schemas();
-        let (_, schema) = (schemas.iter().find(|(known, _)| *known == kind)).expect("a schema");
-        let validator = jsonschema::validator_for(schema).expect("a valid schema");
-        let problems: Vec<String> = (validator.iter_errors(&document))
+        let problems: Vec<String> = (validator(kind).iter_errors(&document))
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
         assert!(problems.is_empty(), "{kind}: {problems:#?}");
         document
     }
+}
+
+/// Returns the validator of the JSON Schema of `kind`.
+pub(crate) fn validator(kind: &str) -> Validator {
+    let schemas = ipvsctl::schema::schemas();
+    let (_, schema) = (schemas.iter().find(|(known, _)| *known == kind)).expect("a schema");
+    jsonschema::validator_for(schema).expect("a valid schema")
 }
 
 /// A folder with files in which the program runs.

@@ -75,7 +75,8 @@ fn names_come_from_kube_ipvsd_if_there_are_no_objects() {
             {"address": "10.96.0.10", "port": 80, "protocol": "TCP",
              "service": {"namespace": "default", "name": "web", "port": "http"}},
             {"address": "10.96.0.20", "port": 5060, "protocol": "other",
-             "service": {"namespace": "voice", "name": "phone", "port": "sip"}}]}"#,
+             "service": {"namespace": "voice", "name": "phone", "port": "sip"}},
+            {"newer": true, "service": {"namespace": "voice", "name": "phone", "port": ""}}]}"#,
     )]);
     let get = format!("get servers --live live.txt --metrics-address {address}");
     let ran = folder().run(&get).exits(0);
@@ -86,6 +87,43 @@ fn names_come_from_kube_ipvsd_if_there_are_no_objects() {
         .exits(0);
     let servers = ran.json()["virtualServers"].clone();
     assert_eq!(servers.as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn an_owner_is_selected_by_kind_and_name() {
+    let folder = folder().with(
+        "marks.txt",
+        "-A -t 10.96.0.10:80 -s rr\n-A -f 7 -6 -s rr\n-A -f 7 -s rr\n",
+    );
+    let address = serve(&[(
+        "/owners",
+        r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "Owners", "owners": [
+            {"address": "10.96.0.10", "port": 80, "protocol": "TCP",
+             "service": {"namespace": "default", "name": "web", "port": "http"}},
+            {"fwmark": 7, "family": "IPv6",
+             "service": {"kind": "VirtualServer", "namespace": "default", "name": "web", "port": ""}},
+            {"fwmark": 7, "family": "IPv9",
+             "service": {"kind": "VirtualServer", "namespace": "default", "name": "new", "port": ""}}]}"#,
+    )]);
+    let get = format!("get servers --live marks.txt --metrics-address {address}");
+    let ran = folder.run(&get).exits(0);
+    assert!(ran.out.contains("VirtualServer default/web"), "{}", ran.out);
+    let selected = |owner: &str| {
+        let ran = folder.run_with(&format!("{get} -o json"), |command| {
+            command.args(["--service", owner]);
+        });
+        let servers = ran.exits(0).json()["virtualServers"].clone();
+        servers.as_array().expect("a list").clone()
+    };
+    let of_service = selected("default/web");
+    assert_eq!(of_service.len(), 1);
+    assert_eq!(of_service[0]["address"], "10.96.0.10");
+    assert!(of_service[0]["service"].get("kind").is_none());
+    let of_file = selected("VirtualServer default/web");
+    assert_eq!(of_file.len(), 1);
+    assert_eq!(of_file[0]["fwmark"], 7);
+    assert_eq!(of_file[0]["family"], "IPv6");
+    assert_eq!(of_file[0]["service"]["kind"], "VirtualServer");
 }
 
 #[test]

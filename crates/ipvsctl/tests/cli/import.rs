@@ -15,7 +15,7 @@ fn data() -> PathBuf {
 }
 
 /// Returns a folder with the configurations.
-fn configurations() -> Folder {
+pub(crate) fn configurations() -> Folder {
     let mut folder = Folder::new();
     for entry in fs::read_dir(data()).expect("a folder") {
         let path = entry.expect("an entry").path();

@@ -19,3 +19,4 @@ mod reports;
 mod saved;
 mod trace;
 mod untrusted;
+mod virtual_server;

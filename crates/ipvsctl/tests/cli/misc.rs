@@ -149,3 +149,36 @@ fn closed_output_is_success() {
     });
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
 }
+
+#[test]
+fn each_v_prints_more_log_lines() {
+    let folder = Folder::with_live("# ipvs\n# addresses\n");
+    let lines = |flags: &str| {
+        let ran = folder.run(&format!(
+            "{flags} diff -f shop.yaml --node node1 --live live.txt"
+        ));
+        let err = ran.exits(1).err;
+        err.lines().map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let [none, one, two] = ["", "-v", "-vv"].map(lines);
+    let has = |lines: &[String], start: &str| lines.iter().any(|line| line.starts_with(start));
+    for info in [
+        "info: 5 objects in shop.yaml",
+        "info: node node1: 2 Services, 0 findings; desired tables: 4 virtual servers, 5 real servers, 3 addresses, ",
+        "info: live tables: 0 virtual servers, 0 real servers, 0 addresses, ",
+    ] {
+        assert!(
+            has(&one, info) && has(&two, info),
+            "no line {info} in {one:#?}"
+        );
+        assert!(!has(&none, info), "{none:#?}");
+    }
+    for debug in [
+        "debug: read the files in ",
+        "debug: compiled the objects in ",
+        "debug: compared the tables in ",
+    ] {
+        assert!(has(&two, debug), "no line {debug} in {two:#?}");
+        assert!(!has(&one, debug), "{one:#?}");
+    }
+}

@@ -43,6 +43,31 @@ fn all_protocols_and_families_are_rendered_from_any_input() {
 }
 
 #[test]
+fn real_servers_follow_their_virtual_server() {
+    let folder = Folder::new().with("shop.yaml", SHOP);
+    let out = render(&folder, "-f shop.yaml --node node1").exits(0).out;
+    let servers = out.lines().filter(|line| line.starts_with('-'));
+    let mut last = String::new();
+    let mut keys = Vec::new();
+    for line in servers {
+        let words: Vec<&str> = line.split(' ').collect();
+        let key = words[1..3].join(" ");
+        match words[0] {
+            "-A" => {
+                keys.push(
+                    words[2]
+                        .parse::<std::net::SocketAddr>()
+                        .expect("an address"),
+                );
+                last = key;
+            }
+            _ => assert_eq!(key, last, "{line}"),
+        }
+    }
+    assert!(keys.is_sorted() && keys.len() == 4, "{keys:?}");
+}
+
+#[test]
 fn json_has_version_and_services() {
     let folder = Folder::new().with("shop.yaml", SHOP);
     let tables = folder

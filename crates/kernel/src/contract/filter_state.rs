@@ -1,12 +1,13 @@
 //! Cases about sets, iptables rules and settings.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipset::{Entry, HashType, Header, Protocol, Set, SetName};
-use ipvs::{AddressFamily, Timeouts};
+use ipvs::{AddressFamily, Timeouts, VirtualServerKey};
 use model::rules::{ChainKey, Match, Rule, Rules, RulesPatch, Table, Target};
-use model::sets::SetKind;
+use model::sets::{SetKind, service_entry};
 use model::{Op, Scope};
 
 use super::ContractKernel;
@@ -45,6 +46,13 @@ fn cluster_ip() -> SetName {
 
 fn ranges() -> SetName {
     SetKind::LoadBalancerSourceCidr.name(AddressFamily::Ipv4)
+}
+
+fn mark(family: AddressFamily) -> VirtualServerKey {
+    VirtualServerKey::Fwmark {
+        family,
+        mark: NonZeroU32::MAX,
+    }
 }
 
 fn check_refused(kernel: &mut dyn ContractKernel, op: Op, kind: &OpErrorKind) {
@@ -122,6 +130,7 @@ fn entries_of_each_kind_read_back_as_added(kernel: &mut dyn ContractKernel) {
         let added = [
             (SetKind::IpvsIps, Entry::Ip(vip)),
             (SetKind::ClusterIp, Entry::IpPort(vip, Protocol::SCTP, 99)),
+            (SetKind::ExternalIpLocal, service_entry(mark(family))),
             (
                 SetKind::LoopBack,
                 Entry::IpPortIp(vip, Protocol::UDP, 53, vip),

@@ -214,7 +214,7 @@ fn objects_are_decoded_unchanged() {
         Parsed::Valid("fd00::/64".parse().expect("a network")),
     ];
     service.health_check_node_port = NonZeroU16::new(30_000).map(Parsed::Valid);
-    service.annotations = vec![Annotation::new("scheduler", "mh")];
+    service.annotations = [Annotation::new("scheduler", "mh")].into();
     let Object::EndpointSlice(mut slice) = on_node("a", "node1") else {
         unreachable!("`on_node` returns an EndpointSlice");
     };

@@ -11,7 +11,7 @@ use ipvs::{AddressFamily, VirtualServerKey};
 
 use super::{Op, OpEffect, PlannedOp};
 use crate::rules::{Match, RulesPatch};
-use crate::sets::Destination;
+use crate::sets::{Destination, service_socket};
 use crate::tables::keys_at;
 
 /// Blocks ops that depend on ops that failed or were blocked. Each run of a plan has its own gate.
@@ -55,8 +55,8 @@ struct MissingEntries {
     node_ports: BTreeSet<u16>,
 }
 
-/// Address, protocol number and port of a virtual server. Comparing two of them takes fewer
-/// instructions than comparing two keys.
+/// Address, protocol number and port of a virtual server, or of the set entry that stands for its
+/// firewall mark. Comparing two of them takes fewer instructions than comparing two keys.
 type Socket = (IpAddr, u8, u16);
 
 /// Virtual servers by key and by port.
@@ -204,11 +204,13 @@ impl DependencyGate {
     /// Returns true if the address, the rules or a set entry of the virtual server `key` could not
     /// be added.
     fn lacks_filter_state_of(&self, key: VirtualServerKey) -> bool {
+        if self.missing_entries.serve(key) {
+            return true;
+        }
         let VirtualServerKey::Address { address, .. } = key else {
             return false;
         };
-        self.missing_entries.serve(key)
-            || self.missing_addresses.contains(&address)
+        self.missing_addresses.contains(&address)
             || self.outdated_rules.contains(&AddressFamily::of(address))
     }
 
@@ -231,7 +233,9 @@ impl MissingEntries {
             Destination::Address(address) => {
                 self.addresses.insert(address);
             }
-            Destination::VirtualServer(key) => self.services.extend(socket_of(key)),
+            Destination::VirtualServer(key) => {
+                self.services.insert(socket_of(key));
+            }
             Destination::Port(port) => {
                 self.node_ports.insert(port);
             }
@@ -240,9 +244,8 @@ impl MissingEntries {
 
     /// Returns true if one of the entries is [`served_by`](crate::sets::served_by) `key`.
     fn serve(&self, key: VirtualServerKey) -> bool {
-        socket_of(key).is_some_and(|socket @ (_, _, port)| {
-            self.services.contains(&socket) || self.node_ports.contains(&port)
-        })
+        let socket @ (_, _, port) = socket_of(key);
+        self.services.contains(&socket) || self.node_ports.contains(&port)
     }
 
     /// Returns true if a missing entry and `entry` mark the same virtual server. The missing entry
@@ -277,13 +280,7 @@ impl UndeletedVirtualServers {
     }
 }
 
-fn socket_of(key: VirtualServerKey) -> Option<Socket> {
-    match key {
-        VirtualServerKey::Address {
-            address,
-            port,
-            protocol,
-        } => Some((address, protocol.number(), port)),
-        VirtualServerKey::Fwmark { .. } => None,
-    }
+fn socket_of(key: VirtualServerKey) -> Socket {
+    let (address, protocol, port) = service_socket(key);
+    (address, protocol.0, port)
 }

@@ -7,7 +7,7 @@ use proptest::collection::btree_set;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{MIN_ELEMENTS, SetKind, entries_served_by, served_by};
+use super::{Destination, MIN_ELEMENTS, SetKind, entries_served_by, served_by, service_entry};
 
 fn check(kind: SetKind, family: AddressFamily, entries: usize, expected: &str) {
     let line = print_create(&kind.name(family), &kind.header(family, entries));
@@ -71,6 +71,42 @@ fn entry() -> impl Strategy<Value = Entry> {
     })
 }
 
+fn key() -> impl Strategy<Value = VirtualServerKey> {
+    let protocol = select(vec![6_u8, 17, 132, 255]);
+    let port = select(vec![0_u16, 80, 81, 65_535]);
+    let of_address = (address(), port, protocol).prop_map(|(address, port, protocol)| {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol: protocol.into(),
+        }
+    });
+    let mark = select(vec![1_u32, 80, 0x0a60_0001, u32::MAX]);
+    let of_mark = (select(AddressFamily::ALL.to_vec()), mark).prop_map(|(family, mark)| {
+        VirtualServerKey::Fwmark {
+            family,
+            mark: mark.try_into().expect("a mark"),
+        }
+    });
+    prop_oneof![2 => of_address, 1 => of_mark]
+}
+
+#[test]
+fn a_mark_has_an_entry_of_its_own() {
+    let mark = |family| VirtualServerKey::Fwmark {
+        family,
+        mark: 7.try_into().expect("a mark"),
+    };
+    let entries = AddressFamily::ALL.map(|family| service_entry(mark(family)).to_string());
+    assert_eq!(entries, ["0.0.0.7,255:0", "::7,255:0"]);
+    // No mark has these addresses.
+    for address in ["0.0.0.0", "::", "fd00::7"] {
+        let address = address.parse().expect("an address");
+        let destination = Destination::of(Entry::IpPort(address, Protocol(255), 0));
+        assert_eq!(destination.address(), Some(address));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 1_000,
@@ -80,17 +116,27 @@ proptest! {
 
     #[test]
     fn indexed_lookup_equals_a_linear_search(
-        entries in btree_set(entry(), 0..40),
-        address in address(),
-        port in select(vec![0_u16, 80, 81, 65_535]),
-        protocol in select(vec![6, 17, 132]),
+        mut entries in btree_set(entry(), 0..40),
+        marks in btree_set(key().prop_map(service_entry), 0..4),
+        key in key(),
     ) {
-        let key = VirtualServerKey::Address {
-            address,
-            port,
-            protocol: ipvs::Protocol::from(protocol),
-        };
+        entries.extend(marks);
         let expected = entries.iter().filter(|entry| served_by(entry, key));
         prop_assert!(entries_served_by(&entries, key).eq(expected));
+    }
+
+    #[test]
+    fn an_entry_names_its_virtual_server(key in key()) {
+        let is_mark_like = |address: std::net::IpAddr| {
+            Destination::of(Entry::IpPort(address, Protocol(255), 0)).address().is_none()
+        };
+        let found = Destination::of(service_entry(key));
+        match key {
+            // No virtual server has the reserved protocol.
+            VirtualServerKey::Address { address, port: 0, protocol } if protocol.number() == 255 => {
+                prop_assert_eq!(found.address(), Some(address).filter(|at| !is_mark_like(*at)));
+            }
+            _ => prop_assert_eq!(found, Destination::VirtualServer(key)),
+        }
     }
 }

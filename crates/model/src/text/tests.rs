@@ -10,8 +10,8 @@ use crate::snapshot::{Interface, NodeState};
 const SAVED: &str = "\
 # ipvs
 -A -t 10.96.0.1:443 -s rr
--A -u [fd00:10:96::15]:53 -s wrr -p 600
 -a -t 10.96.0.1:443 -r 192.168.77.1:6443 -m -w 1
+-A -u [fd00:10:96::15]:53 -s wrr -p 600
 -a -u [fd00:10:96::15]:53 -r [fd00:10:244:1::5]:53 -m -w 0
 # addresses
 10.96.0.1/32

@@ -5,6 +5,7 @@ use model::names::ObjectName;
 use model::plan::OpEffect;
 use serde::Serialize;
 
+use super::service_port::ServicePort;
 use super::{Document, Reply};
 use crate::change_log::{Change, ChangeLog, KEPT};
 
@@ -46,14 +47,6 @@ struct ChangeItem {
     cause: Option<&'static str>,
     /// Time from the arrival of the Service's oldest unapplied change to the kernel's answer.
     latency_seconds: Option<f64>,
-}
-
-/// A port of a Service.
-#[derive(Debug, Serialize)]
-struct ServicePort {
-    namespace: String,
-    name: String,
-    port: String,
 }
 
 /// Selection of changes by a request.
@@ -99,11 +92,7 @@ impl ChangeItem {
             },
             line: change.line.clone(),
             reason: change.reason.clone(),
-            service: change.service.as_ref().map(|port| ServicePort {
-                namespace: port.service.namespace.to_string(),
-                name: port.service.name.to_string(),
-                port: port.port.to_string(),
-            }),
+            service: change.service.as_deref().map(ServicePort::from),
             cause: change.cause,
             latency_seconds: change.latency.map(|latency| latency.as_secs_f64()),
         }

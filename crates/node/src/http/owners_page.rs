@@ -1,7 +1,8 @@
-//! `/owners`: the Service port that owns each virtual server, as JSON.
+//! `/owners`: the Service port or VirtualServer that owns each virtual server, as JSON.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::StatusCode;
@@ -11,6 +12,7 @@ use model::names::ServicePortName;
 use serde::Serialize;
 
 use super::Reply;
+use super::service_port::ServicePort;
 
 /// The owners as they were last shown. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -31,18 +33,44 @@ struct Page {
 /// A virtual server with its owner.
 #[derive(Debug, Serialize)]
 struct Owner {
-    address: IpAddr,
-    port: u16,
-    protocol: String,
+    #[serde(flatten)]
+    key: Key,
     service: ServicePort,
 }
 
-/// A port of a Service.
+/// Key of a virtual server.
 #[derive(Debug, Serialize)]
-struct ServicePort {
-    namespace: String,
-    name: String,
-    port: String,
+#[serde(untagged)]
+enum Key {
+    Address {
+        address: IpAddr,
+        port: u16,
+        protocol: String,
+    },
+    Fwmark {
+        fwmark: NonZeroU32,
+        family: String,
+    },
+}
+
+impl From<VirtualServerKey> for Key {
+    fn from(key: VirtualServerKey) -> Self {
+        match key {
+            VirtualServerKey::Address {
+                address,
+                port,
+                protocol,
+            } => Self::Address {
+                address,
+                port,
+                protocol: protocol.to_string(),
+            },
+            VirtualServerKey::Fwmark { family, mark } => Self::Fwmark {
+                fwmark: mark,
+                family: family.to_string(),
+            },
+        }
+    }
 }
 
 impl OwnersPage {
@@ -56,23 +84,9 @@ impl OwnersPage {
     #[must_use]
     pub fn reply(&self) -> Reply {
         let shown = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        let owners = shown.iter().filter_map(|(key, owner)| match key {
-            VirtualServerKey::Address {
-                address,
-                port,
-                protocol,
-            } => Some(Owner {
-                address: *address,
-                port: *port,
-                protocol: protocol.to_string(),
-                service: ServicePort {
-                    namespace: owner.service.namespace.to_string(),
-                    name: owner.service.name.to_string(),
-                    port: owner.port.to_string(),
-                },
-            }),
-            // Only VirtualServers have firewall marks, which are not reported.
-            VirtualServerKey::Fwmark { .. } => None,
+        let owners = shown.iter().map(|(key, owner)| Owner {
+            key: (*key).into(),
+            service: owner.as_ref().into(),
         });
         let page = Page {
             api_version: "kube-ipvs.io/v1alpha1",
@@ -88,7 +102,7 @@ impl OwnersPage {
 
 #[cfg(test)]
 mod tests {
-    use ipvs::Protocol;
+    use ipvs::{AddressFamily, Protocol};
     use model::names::ObjectName;
 
     use super::*;
@@ -98,26 +112,34 @@ mod tests {
         let page = OwnersPage::default();
         let empty = r#"{"apiVersion":"kube-ipvs.io/v1alpha1","kind":"Owners","owners":[]}"#;
         assert_eq!(page.reply().body.trim_end(), empty);
-        let key = VirtualServerKey::Address {
+        let service = VirtualServerKey::Address {
             address: [10, 96, 0, 10].into(),
             port: 80,
             protocol: Protocol::Tcp,
         };
-        let name = ServicePortName {
-            service: ObjectName::new("shop", "web"),
-            port: "http".into(),
-            protocol: Protocol::Tcp,
+        let mark = VirtualServerKey::Fwmark {
+            family: AddressFamily::Ipv6,
+            mark: NonZeroU32::MIN,
         };
         let mut owners = Owners::default();
-        owners.virtual_servers.insert(key, Arc::new(name));
+        for (key, name, port) in [
+            (service, ObjectName::new("shop", "web"), "http"),
+            (mark, ObjectName::virtual_server("shop", "web"), ""),
+        ] {
+            let owner = ServicePortName {
+                service: name,
+                port: port.into(),
+                protocol: Protocol::Tcp,
+            };
+            owners.virtual_servers.insert(key, Arc::new(owner));
+        }
         page.clone().show(&owners);
-        let owner = concat!(
-            r#"{"address":"10.96.0.10","port":80,"protocol":"TCP","#,
-            r#""service":{"namespace":"shop","name":"web","port":"http"}}"#
+        let list = concat!(
+            r#"[{"address":"10.96.0.10","port":80,"protocol":"TCP","#,
+            r#""service":{"namespace":"shop","name":"web","port":"http"}},"#,
+            r#"{"fwmark":1,"family":"IPv6","#,
+            r#""service":{"kind":"VirtualServer","namespace":"shop","name":"web","port":""}}]"#
         );
-        assert_eq!(
-            page.reply().body.trim_end(),
-            empty.replace("[]", &format!("[{owner}]"))
-        );
+        assert_eq!(page.reply().body.trim_end(), empty.replace("[]", list));
     }
 }

@@ -237,7 +237,7 @@ fn a_deleted_service_depends_on_nothing() {
 fn finding_changes_follow_their_sources() {
     let odd = |name: &str, created| Service {
         created: Some(created),
-        annotations: vec![Annotation::new("scheduler", "BAD")],
+        annotations: [Annotation::new("scheduler", "BAD")].into(),
         ..service(name, &["10.96.0.1"])
     };
     let upsert = |service: Service| ClusterEvent::Upsert(Object::Service(service));

@@ -210,7 +210,8 @@ impl Differ<'_> {
     }
 
     fn delete(&self, name: &SetName, entry: Entry, plan: &mut PlanBuilder) {
-        let excluded = entry.address().is_some_and(|at| self.own.excludes(at));
+        let address = Destination::of(entry).address();
+        let excluded = address.is_some_and(|at| self.own.excludes(at));
         if !excluded {
             self.delete_marked_by(entry, plan);
             plan.push(unowned(Op::DelEntry(name.clone(), entry), Reason::Unwanted));

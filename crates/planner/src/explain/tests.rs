@@ -4,17 +4,18 @@ use model::cluster::{Endpoint, EndpointSlice, Node, Object, Service, ServiceKind
 use model::config::NodeConfig;
 
 use super::*;
+use crate::compile::compile_with_claims;
 use crate::testing::{
     cluster, config, endpoint, eth0, node, parsed, port, service, slice, unready,
 };
 
 /// Explains `service` on node1, which has the address 192.168.77.11.
 fn explained(service: Service, slices: Vec<EndpointSlice>) -> ServiceExplanation {
-    explained_with(config(), service, slices)
+    explained_with(&config(), service, slices)
 }
 
 fn explained_with(
-    config: NodeConfig,
+    config: &NodeConfig,
     service: Service,
     slices: Vec<EndpointSlice>,
 ) -> ServiceExplanation {
@@ -27,9 +28,8 @@ fn explained_with(
     for node in [own, node("node2", &["192.168.77.12"])] {
         state.absorb(model::ClusterEvent::Upsert(Object::Node(node)));
     }
-    let mut compiler = Compiler::new(config);
-    compiler.compile(&state, &eth0(&["192.168.77.11/24"]), drop);
-    compiler.explain(&state, &name).expect("the Service")
+    let (desired, _, claims) = compile_with_claims(&state, &eth0(&["192.168.77.11/24"]), config);
+    (claims.explain(&state, &desired, &name)).expect("the Service")
 }
 
 /// Checks the endpoints of the first port. A line is `slice address: name`, and after a `/` the
@@ -220,6 +220,20 @@ fn the_entry_of_another_slice_precedes_a_duplicate() {
     }
 }
 
+#[test]
+fn each_duplicate_names_the_entry_that_is_used() {
+    let slices = vec![
+        slice("web", "web-1", vec![unready("10.1.0.1", false, true)]),
+        slice("web", "web-2", vec![unready("10.1.0.1", false, false)]),
+        slice("web", "web-3", vec![endpoint("10.1.0.1")]),
+    ];
+    let explained = explained(web(), slices);
+    let verdicts = explained.ports[0].endpoints.iter();
+    let verdicts: Vec<_> = verdicts.map(|endpoint| &endpoint.internal).collect();
+    let duplicate = EndpointVerdict::Duplicate(ObjectName::new("default", "web-3"));
+    assert_eq!(verdicts, [&EndpointVerdict::Ready, &duplicate, &duplicate]);
+}
+
 /// Returns a line for each site: the address, port and protocol, and the outcome.
 fn sites(explained: &ServiceExplanation) -> Vec<String> {
     (explained.sites.iter())
@@ -290,7 +304,7 @@ fn a_limit_names_the_addresses_that_it_leaves_out() {
     let mut web = web();
     web.external_ips = vec![parsed("192.0.2.1")];
     let endpoints = vec![endpoint("10.1.0.1")];
-    let explained = explained_with(config, web, vec![slice("web", "web-1", endpoints)]);
+    let explained = explained_with(&config, web, vec![slice("web", "web-1", endpoints)]);
     assert_eq!(
         sites(&explained),
         [
@@ -321,9 +335,8 @@ fn a_clash_names_the_winner() {
     let mut older = service("older", &["10.96.0.1"]);
     older.created = Some(1);
     let state = cluster(vec![older, web()], Vec::new());
-    let mut compiler = Compiler::new(config());
-    compiler.compile(&state, &NodeState::default(), drop);
-    let explain = |name| compiler.explain(&state, &ObjectName::new("default", name));
+    let (desired, _, claims) = compile_with_claims(&state, &NodeState::default(), &config());
+    let explain = |name| claims.explain(&state, &desired, &ObjectName::new("default", name));
     let [loser, winner] = ["web", "older"].map(|name| sites(&explain(name).expect("a Service")));
     assert_eq!(loser, ["10.96.0.1:80/TCP taken by default/older"]);
     assert_eq!(winner, ["10.96.0.1:80/TCP served, bound: true"]);

@@ -2,8 +2,8 @@ use model::cluster::{ClusterState, Object, StaticServer};
 use model::snapshot::{NodeState, Snapshot};
 use model::{ClusterEvent, Code, Desired, ObjectKind, ObjectName, text};
 
-use crate::diff;
 use crate::testing::{Scene, after, compiler, config, eth0, live, own, service, texts};
+use crate::{Ownership, diff};
 
 /// Returns VirtualServer `default/NAME` with the lines of `ipvsadm-save`.
 fn server(name: &str, lines: &str) -> StaticServer {
@@ -101,10 +101,20 @@ fn masquerade_source_selects_the_other_set() {
 }
 
 #[test]
-fn firewall_mark_has_neither_address_nor_set_entry() {
-    let lines = "-A -f 7 -6 -s mh -p 60 -M 64 -b mh-port\n-a -f 7 -6 -r [fd00::1]:0 -g -w 3\n";
-    let lines = lines.trim_end().lines().collect::<Vec<_>>();
-    check([server("mark", &lines.join("\n"))], &lines, &[]);
+fn firewall_mark_has_no_address_and_an_entry_that_matches_no_packet() {
+    for (lines, entry) in [
+        (
+            "-A -f 7 -s rr\n-a -f 7 -r 10.0.0.1:0 -g -w 3",
+            "add KUBE-EXTERNAL-IP-LOCAL 0.0.0.7,255:0",
+        ),
+        (
+            "-A -f 4294967295 -6 -s mh -p 60 -M 64 -b mh-port\n-a -f 4294967295 -6 -r [fd00::1]:0 -g -w 3",
+            "add KUBE-6-EXTERNAL-IP-LOCAL ::ffff:ffff,255:0",
+        ),
+    ] {
+        let expected: Vec<&str> = lines.lines().chain([entry]).collect();
+        check([server("mark", lines)], &expected, &[]);
+    }
 }
 
 #[test]
@@ -334,13 +344,36 @@ fn an_entry_of_another_program_is_adopted() {
 }
 
 #[test]
-fn entries_with_a_mark_are_deleted_with_their_object() {
-    let (desired, _) = compile([server("web", WEB), server("mark", "-A -f 7 -s rr")]);
-    let plan = diff(&Desired::default(), &live(&desired), &own());
-    let after = after(&live(&desired), &plan);
-    // Only the process that knows the object deletes a virtual server by firewall mark.
+fn a_later_process_deletes_the_entries_without_an_object() {
+    let mark = || server("mark", "-A -f 7 -s rr");
+    let (desired, _) = compile([server("web", WEB), mark()]);
+    let mut before = live(&desired);
+    let foreign = text::parse("-A -f 7 -6 -s rr\n-A -f 8 -s rr\n").expect("tables");
+    (before.tables.virtual_servers).extend(foreign.virtual_servers);
+    let plan = diff(&Desired::default(), &before, &own());
+    let left = after(&before, &plan);
     assert_eq!(
-        texts(after.tables.virtual_servers.keys()),
-        ["fwmark 7 (IPv4)"]
+        texts(left.tables.virtual_servers.keys()),
+        ["fwmark 8 (IPv4)", "fwmark 7 (IPv6)"]
     );
+    // A virtual server that another program makes after kube-proxy has emptied the sets is foreign.
+    let mut emptied = before.clone();
+    emptied.tables.sets.clear();
+    emptied.tables.addresses.clear();
+    let plan = diff(&Desired::default(), &emptied, &own());
+    let left = after(&emptied, &plan);
+    assert_eq!(left.tables.virtual_servers, emptied.tables.virtual_servers);
+}
+
+#[test]
+fn the_entry_of_a_mark_is_no_address_of_excluded_networks() {
+    let (desired, _) = compile([server("mark", "-A -f 7 -s rr")]);
+    let own = Ownership {
+        exclude_cidrs: vec!["0.0.0.0/0".parse().expect("a network")],
+        ..own()
+    };
+    let plan = diff(&Desired::default(), &live(&desired), &own);
+    let left = after(&live(&desired), &plan);
+    assert!(left.tables.virtual_servers.is_empty());
+    assert!(left.tables.sets.is_empty());
 }

@@ -22,7 +22,7 @@ const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
 /// - A blank source range is kept as an invalid one: skipping it would open the Service to all
 ///   clients.
 #[must_use]
-pub fn service(given: &objects::Service, labels: Vec<(Name, Name)>) -> Service {
+pub fn service(given: &objects::Service, labels: Box<[(Name, Name)]>) -> Service {
     let spec = &given.spec;
     Service {
         name: given.metadata.object_name(),
@@ -46,7 +46,7 @@ pub fn service(given: &objects::Service, labels: Vec<(Name, Name)>) -> Service {
             .collect(),
         health_check_node_port: node_port(spec.health_check_node_port),
         has_selector: (spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty()),
-        annotations: given.metadata.annotations.policy.clone(),
+        annotations: given.metadata.annotations.policy.clone().into(),
         labels,
     }
 }

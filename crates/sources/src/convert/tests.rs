@@ -33,8 +33,8 @@ fn bare(name: &str) -> Service {
         source_ranges: vec![],
         health_check_node_port: None,
         has_selector: false,
-        annotations: Vec::new(),
-        labels: Vec::new(),
+        annotations: Box::default(),
+        labels: Box::default(),
     }
 }
 
@@ -112,8 +112,8 @@ fn every_field_of_a_service_is_converted() {
         source_ranges: vec![Parsed::Valid("10.0.0.0/8".parse().expect("a network"))],
         health_check_node_port: Some(Parsed::Valid(NonZeroU16::new(30999).expect("a port"))),
         has_selector: true,
-        annotations: vec![Annotation::new("scheduler", "wrr")],
-        labels: vec![("tier".into(), "front".into())],
+        annotations: [Annotation::new("scheduler", "wrr")].into(),
+        labels: [("tier".into(), "front".into())].into(),
     };
     assert_eq!(
         service(&typed::<objects::Service>(given), expected.labels.clone()),
@@ -429,10 +429,10 @@ fn all_text_of_an_object_is_safe_to_print() {
             },
             "status": {"loadBalancer": {"ingress": [{"ip": odd}]}},
         })),
-        Vec::new(),
+        Box::default(),
     );
     assert_eq!(given.name, name);
-    assert_eq!(given.annotations, [Annotation::new("scheduler", &odd)]);
+    assert_eq!(*given.annotations, [Annotation::new("scheduler", &odd)]);
     for address in [
         &given.cluster_ips[0],
         &given.external_ips[0],

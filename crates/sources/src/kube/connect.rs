@@ -94,6 +94,15 @@ pub enum ConnectError {
     /// The service account of the pod cannot be used.
     #[error("failed to use {}", ConfigOrigin::InCluster)]
     InCluster(#[source] Box<kube::config::InClusterError>),
+    /// A file of the pod's service account cannot be read.
+    #[error("failed to read {} of {}", path.display(), ConfigOrigin::InCluster)]
+    ServiceAccount {
+        /// Path of the file in the pod.
+        path: PathBuf,
+        /// Reason of the failure.
+        #[source]
+        cause: std::io::Error,
+    },
     /// The kubeconfig of another process runs a program of that process's file system.
     #[error(
         "{origin} runs a program for its credentials, which this process cannot run: give a kubeconfig by --kubeconfig"
@@ -152,8 +161,7 @@ pub fn connect_in(
         let files = files.collect();
         (ConfigOrigin::Environment(paths.into()), files)
     } else if environment.variable("KUBERNETES_SERVICE_HOST").is_some() {
-        let config = in_cluster::config(environment)
-            .map_err(|cause| ConnectError::InCluster(Box::new(cause)))?;
+        let config = in_cluster::config(environment)?;
         return prepare(ConfigOrigin::InCluster, config, environment);
     } else {
         let home = environment.home().join(".kube/config");

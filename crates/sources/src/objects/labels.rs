@@ -62,7 +62,7 @@ impl LabelKeys {
 /// Returns the labels with these names of an object in JSON. A label whose value is no text is left
 /// out.
 #[must_use]
-pub fn labels(text: &str, keys: &BTreeSet<Name>) -> Vec<(Name, Name)> {
+pub fn labels(text: &str, keys: &BTreeSet<Name>) -> Box<[(Name, Name)]> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Object {
@@ -76,7 +76,7 @@ pub fn labels(text: &str, keys: &BTreeSet<Name>) -> Vec<(Name, Name)> {
     }
 
     if keys.is_empty() {
-        return Vec::new();
+        return Box::default();
     }
     let object: Object = serde_json::from_str(text).unwrap_or_default();
     // Both maps are ordered by name, and so is the result.
@@ -87,7 +87,7 @@ pub fn labels(text: &str, keys: &BTreeSet<Name>) -> Vec<(Name, Name)> {
 
 /// Returns all labels of an object in a file, of which a node has few.
 #[must_use]
-pub(crate) fn all_labels(object: &Value) -> Vec<(Name, Name)> {
+pub(crate) fn all_labels(object: &Value) -> Box<[(Name, Name)]> {
     let labels = object["metadata"]["labels"]
         .as_object()
         .into_iter()
@@ -96,5 +96,5 @@ pub(crate) fn all_labels(object: &Value) -> Vec<(Name, Name)> {
         .filter_map(|(key, value)| Some((name(key), name(value.as_str()?))))
         .collect();
     all.sort();
-    all
+    all.into()
 }

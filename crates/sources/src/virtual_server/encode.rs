@@ -1,5 +1,7 @@
 //! Converts an entry of the IPVS table to a [`Manifest`].
 
+use std::net::IpAddr;
+
 use ipvs::{AddressFamily, ServiceFlags, TunnelFlags, VirtualServerKey};
 
 use super::decode::whole_prefix;
@@ -14,6 +16,9 @@ pub enum Unsupported {
     /// IPVS balances TCP, UDP and SCTP.
     #[error("{0} is not TCP, UDP or SCTP")]
     Protocol(ipvs::Protocol),
+    /// A manifest with such an address describes an entry of IPv4.
+    #[error("{0} is an IPv4-mapped IPv6 address: write it as an IPv4 address")]
+    Mapped(IpAddr),
     /// A flag without a name.
     #[error("no scheduler has the flags {0:#x}")]
     Flags(u32),
@@ -68,7 +73,7 @@ fn of_key(key: &VirtualServerKey) -> Result<Spec, Unsupported> {
             port,
             protocol,
         } => Spec {
-            address: Some(address),
+            address: Some(canonical(address)?),
             port: Some(port),
             protocol: Some(match protocol {
                 ipvs::Protocol::Tcp => Protocol::Tcp,
@@ -87,6 +92,13 @@ fn of_key(key: &VirtualServerKey) -> Result<Spec, Unsupported> {
             ..Spec::default()
         },
     })
+}
+
+fn canonical(address: IpAddr) -> Result<IpAddr, Unsupported> {
+    match address.to_canonical() == address {
+        true => Ok(address),
+        false => Err(Unsupported::Mapped(address)),
+    }
 }
 
 fn of_flags(server: &ipvs::VirtualServer, spec: &mut Spec) -> Result<(), Unsupported> {
@@ -128,7 +140,7 @@ fn real_server(real: &ipvs::RealServer) -> Result<RealServer, Unsupported> {
         ipvs::Forwarding::Other(_) => return Err(Unsupported::Forwarding(real.forwarding)),
     };
     Ok(RealServer {
-        address: real.key.address,
+        address: canonical(real.key.address)?,
         port: Some(real.key.port),
         weight: Some(real.weight),
         forwarding: Some(forwarding),

@@ -277,7 +277,7 @@ fn valid(address: impl Into<IpAddr>) -> Parsed<IpAddr> {
 }
 
 /// Returns annotations of a Service.
-fn annotations(random: &mut Random) -> Vec<Annotation> {
+fn annotations(random: &mut Random) -> Box<[Annotation]> {
     let values = [
         ("connection-limits", "upper=100"),
         ("locality", "node=5"),
@@ -290,5 +290,5 @@ fn annotations(random: &mut Random) -> Vec<Annotation> {
         .map(|(name, value)| Annotation::new(name, value))
         .collect();
     all.dedup_by(|one, other| one.name == other.name);
-    all
+    all.into()
 }

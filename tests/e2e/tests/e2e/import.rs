@@ -177,7 +177,7 @@ fn served() -> Outcome {
     world.write("manifests/web.yaml", &(servers(2) + mark))?;
     world.tool("ipvsadm -A -f 7 -s wlc")?;
     let directory = world.path("manifests");
-    let daemon = world.daemon(&[&"--manifests", &directory, &"--config", &config])?;
+    let mut daemon = world.daemon(&[&"--manifests", &directory, &"--config", &config])?;
     let has = |lines: &[&str], missing: &[&str]| {
         let found = entries(&world)?;
         let is_found = |line: &&&str| found.contains(**line);
@@ -195,5 +195,14 @@ fn served() -> Outcome {
     ensure(
         about_kubernetes.iter().all(|code| !log.contains(code)),
         || format!("the daemon reports something of Kubernetes:\n{log}"),
-    )
+    )?;
+
+    // The next daemon deletes the mark of an object that went away meanwhile, and no other one.
+    world.write("manifests/web.yaml", &(servers(1) + mark))?;
+    eventually(|| has(&["-A -f 7 -s rr"], &[]))?;
+    daemon.terminate()?;
+    world.write("manifests/web.yaml", &servers(1))?;
+    world.tool("ipvsadm -A -f 8 -s wlc")?;
+    let _daemon = world.daemon(&[&"--manifests", &directory, &"--config", &config])?;
+    eventually(|| has(&["-A -f 8 -s wlc"], &["-A -f 7 -s rr"]))
 }

@@ -32,7 +32,7 @@ impl Change {
         let known: Vec<_> = before.service_names().cloned().collect();
         for name in known {
             if let Some(mut service) = before.service(&name) {
-                service.annotations = vec![Annotation::new("scheduler", "UNKNOWN")];
+                service.annotations = [Annotation::new("scheduler", "UNKNOWN")].into();
                 before.absorb(ClusterEvent::Upsert(Object::Service(service)));
             }
         }

@@ -7,6 +7,7 @@ use ipset::{Entry, SetName};
 use ipvs::VirtualServerKey;
 use model::ObjectName;
 use model::cluster::{Parsed, Service};
+use model::sets::Destination;
 use model::tables::NodeTables;
 use model::text::Part;
 
@@ -169,12 +170,13 @@ fn is_at(key: &VirtualServerKey, place: AddressArgument) -> bool {
 /// node these are also the entries of the port.
 fn set_entries(scene: &Scene, place: AddressArgument) -> Vec<SetEntry> {
     let own = is_own(scene, place.address);
+    let is_here = |entry: &Entry| Destination::of(*entry).address() == Some(place.address);
     let wanted = |entry: &Entry| match *entry {
-        Entry::Ip(address) => address == place.address,
-        Entry::IpPort(address, protocol, port)
-        | Entry::IpPortIp(address, protocol, port, _)
-        | Entry::IpPortNet(address, protocol, port, _) => {
-            address == place.address
+        Entry::Ip(_) => is_here(entry),
+        Entry::IpPort(_, protocol, port)
+        | Entry::IpPortIp(_, protocol, port, _)
+        | Entry::IpPortNet(_, protocol, port, _) => {
+            is_here(entry)
                 && place.port.is_none_or(|wanted| wanted.get() == port)
                 && place
                     .protocol

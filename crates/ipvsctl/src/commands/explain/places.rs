@@ -79,9 +79,9 @@ fn served(scene: &Scene, site: &ServedSite, place: Place) -> Place {
             Sources::Only { ranges, .. } => Some(ranges.iter().map(ToString::to_string).collect()),
         },
         bound: frontend.bind,
-        device: (frontend.bind).then(|| scene.desired(device)),
+        device: (frontend.bind).then(|| Presence::of_desired(device)),
         endpoints: frontend.backends.len(),
-        virtual_server: Some(scene.desired(server)),
+        virtual_server: Some(Presence::of_desired(server)),
         set_entries: (set_entries.iter())
             .map(|(set, entry)| SetEntry {
                 set: set.to_string(),

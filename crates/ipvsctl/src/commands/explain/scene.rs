@@ -8,11 +8,12 @@ use ipset::{Entry, SetName};
 use ipvs::VirtualServerKey;
 use model::text::Part;
 use model::{Finding, ObjectName, Snapshot};
-use planner::{Compiler, ServedSite, ServiceExplanation};
+use planner::{ServedSite, ServiceExplanation};
 use sources::proxy;
 
 use crate::cli::ExplainInput;
 use crate::error::{Error, Status};
+use crate::grouping::{Changes, Selection};
 use crate::input::view::View;
 use crate::input::{Input, daemon, live};
 use crate::schema::{DaemonChange, Drain, Presence, drains};
@@ -32,7 +33,6 @@ enum Live {
 pub(super) struct Scene {
     view: View,
     live: Live,
-    compiler: Compiler,
     /// Drains that kube-ipvsd reports, by virtual server and real server.
     drains: BTreeMap<(String, String), Drain>,
     /// Address of kube-ipvsd, if it answers.
@@ -40,15 +40,15 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Reads the input of `args`. A kernel that cannot be read is an error on standard error; the
+    /// Reads the input of `args`, with the addresses of the pods in the namespace of `pod`. A kernel that cannot be read is an error on standard error; the
     /// desired tables are explained then.
     ///
     /// # Errors
     ///
     /// The node, the cluster or a file with saved tables cannot be read.
-    pub(super) fn read(args: &ExplainInput) -> Result<Self, Error> {
+    pub(super) fn read(args: &ExplainInput, pod: Option<&ObjectName>) -> Result<Self, Error> {
         let state = RefCell::new(Live::Known);
-        let view = View::read_with(&args.compared, |node| {
+        let view = View::read_with(&args.compared, pod, |node| {
             if args.desired {
                 state.replace(Live::LeftOut);
                 return Ok(Snapshot::default());
@@ -64,8 +64,6 @@ impl Scene {
                 Ok(Snapshot::default())
             })
         })?;
-        let mut compiler = Compiler::new(view.input.config.clone());
-        compiler.compile(&view.input.cluster, &view.input.node, drop);
         let reads_kernel = !args.desired && args.compared.live.is_none();
         let daemon = match (args.metrics_address, reads_kernel) {
             (Some(address), _) => Some(address),
@@ -76,7 +74,6 @@ impl Scene {
         let mut scene = Self {
             view,
             live: state.into_inner(),
-            compiler,
             drains: BTreeMap::new(),
             daemon,
         };
@@ -108,10 +105,12 @@ impl Scene {
         &self.view.input
     }
 
-    /// Returns the desired tables, the live ones and their difference. Without known live tables
-    /// the difference has no meaning.
-    pub(super) fn view(&self) -> &View {
-        &self.view
+    /// Returns the changes that `diff` shows; none if the live tables are unknown.
+    pub(super) fn changes(&self) -> Changes<'_> {
+        match self.live() {
+            Some(_) => self.view.changes(Selection::default()),
+            None => Changes::default(),
+        }
     }
 
     /// Returns the live tables, if they are known.
@@ -133,7 +132,7 @@ impl Scene {
 
     /// Explains the Service `name`; `None` if there is none.
     pub(super) fn explain(&self, name: &ObjectName) -> Option<ServiceExplanation> {
-        self.compiler.explain(&self.view.input.cluster, name)
+        self.view.input.explain(name)
     }
 
     /// Returns the finding about a virtual server of another program in the place of `site`.
@@ -152,16 +151,7 @@ impl Scene {
         let holds = |live: &Snapshot| {
             (live.tables.sets.get(set)).is_some_and(|found| found.entries.contains(entry))
         };
-        self.desired(self.with(Part::Sets).map(holds))
-    }
-
-    /// Returns the presence of a desired entry that is live or not.
-    pub(super) fn desired(&self, live: Option<bool>) -> Presence {
-        match live {
-            Some(true) => Presence::Present,
-            Some(false) => Presence::Missing,
-            None => Presence::Unknown,
-        }
+        Presence::of_desired(self.with(Part::Sets).map(holds))
     }
 
     /// Returns the drain of a real server that kube-ipvsd reports.
@@ -169,10 +159,19 @@ impl Scene {
         self.drains.get(&(server.to_string(), real.to_string()))
     }
 
-    /// Returns the last change that kube-ipvsd made for `service`.
+    /// Returns the last change that kube-ipvsd made for `service`. A failure is a note on standard
+    /// error.
     pub(super) fn last_change(&self, service: &ObjectName) -> Option<DaemonChange> {
-        let changes = daemon::last_changes(self.daemon?, service, 1);
-        changes.ok()?.changes.pop()
+        let address = self.daemon?;
+        match daemon::last_changes(address, service, 1) {
+            Ok(mut found) => found.changes.pop(),
+            Err(problem) => {
+                style::note(&format!(
+                    "kube-ipvsd at {address} does not report its changes: {problem}; the last change is unknown"
+                ));
+                None
+            }
+        }
     }
 
     /// Returns the status of a command that found a problem or not.

@@ -1,17 +1,13 @@
 //! The explanation of a Service.
 
-use std::collections::BTreeSet;
-
-use ipvs::AddressFamily;
 use model::cluster::ServiceKind;
-use model::sets::SetKind;
 use model::tables::TableKeys;
-use model::text::rule_lines;
-use model::{Desired, ObjectName, Op, PlannedOp, Reason};
+use model::{ObjectName, Reason};
 use planner::{ServedSite, ServiceExplanation, SiteOutcome};
 
 use super::scene::Scene;
-use super::{endpoints, places, verdict};
+use super::{endpoints, places, rules, verdict};
+use crate::grouping::{self, Changes, Group};
 use crate::schema::{self, API_VERSION, Change, DaemonChange, LastChange};
 
 /// Returns the explanation of a Service.
@@ -21,7 +17,7 @@ pub(super) fn explanation(
 ) -> schema::ServiceExplanation {
     let service = &explained.service;
     let served: Vec<&ServedSite> = served(explained).collect();
-    let drift = drift(scene, &service.name, &served);
+    let changes = scene.changes();
     let mut object = schema::ServiceExplanation {
         api_version: API_VERSION,
         kind: "ServiceExplanation",
@@ -44,10 +40,10 @@ pub(super) fn explanation(
         live_known: scene.live().is_some(),
         addresses: places::of(scene, explained),
         endpoints: endpoints::of(scene, explained),
-        rules: rules(&scene.input().desired, &served),
+        rules: rules::of(&scene.input().desired, &served),
         findings: findings(scene, explained),
-        drift,
-        node_drift: node_drift(scene),
+        drift: drift(&changes, &service.name, &served),
+        node_drift: changes.groups.get(&Group::Node).map_or(0, Vec::len),
         last_change: scene.last_change(&service.name).map(LastChange::from),
         verdict: schema::Verdict::default(),
     };
@@ -89,99 +85,31 @@ fn findings(scene: &Scene, explained: &ServiceExplanation) -> Vec<schema::Findin
     all.into_iter().map(schema::Finding::from).collect()
 }
 
-/// Returns the rules that match packets to the served addresses, and those that masquerade, as
-/// arguments of `iptables` and `ip6tables`, in the order of the tables.
-fn rules(desired: &Desired, served: &[&ServedSite]) -> Vec<String> {
-    let sets: BTreeSet<&str> = (served.iter())
-        .flat_map(|site| &site.set_entries)
-        .map(|(set, _)| set.as_str())
-        .collect();
-    let families: BTreeSet<AddressFamily> = (served.iter())
-        .map(|site| AddressFamily::of(site.frontend.address))
-        .collect();
-    let mut lines = Vec::new();
-    for family in families {
-        let Some(rules) = desired.tables.rules.get(&family) else {
-            continue;
-        };
-        let program = match family {
-            AddressFamily::Ipv4 => "iptables",
-            AddressFamily::Ipv6 => "ip6tables",
-        };
-        let devices = SetKind::IpvsIps.name(family);
-        let mut table = String::new();
-        for line in rule_lines(rules) {
-            if let Some(name) = line.strip_prefix('*') {
-                name.clone_into(&mut table);
-            } else if matches(&line, &sets, devices.as_str()) {
-                lines.push(format!("{program} -t {table} {}", without_comment(&line)));
-            }
-        }
-    }
-    lines
-}
-
-/// Returns true if `rule` matches packets to an address in all of its sets, or masquerades.
-///
-/// `sets` are the sets with the address. The set `devices` has every address of the device, so it
-/// selects no Service by itself.
-fn matches(rule: &str, sets: &BTreeSet<&str>, devices: &str) -> bool {
-    let words: Vec<&str> = rule.split(' ').collect();
-    let mut named = words
-        .windows(3)
-        .filter(|words| words[1] == "--match-set")
-        .peekable();
-    if named.peek().is_none() {
-        return words.windows(2).any(|pair| pair == ["-j", "MASQUERADE"]);
-    }
-    let required: Vec<&str> = named
-        .filter(|words| words[0] != "!")
-        .map(|words| words[2])
-        .collect();
-    required.iter().any(|set| *set != devices) && required.iter().all(|set| sets.contains(set))
-}
-
-/// Returns a rule without its comment.
-fn without_comment(rule: &str) -> String {
-    let Some((before, rest)) = rule.split_once(" -m comment --comment ") else {
-        return rule.to_owned();
-    };
-    let after = match rest.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"').map_or("", |(_, after)| after),
-        None => rest
-            .split_once(' ')
-            .map_or("", |(_, after)| after)
-            .trim_start(),
-    };
-    format!("{before} {}", after.trim_start())
-        .trim_end()
-        .to_owned()
-}
-
-/// Returns the planned changes of the entries of `service`. A change belongs to the Service if it
-/// names it as owner, or changes an entry that a served address needs. The end of a drain is no
-/// drift.
-fn drift(scene: &Scene, service: &ObjectName, served: &[&ServedSite]) -> Vec<Change> {
-    if scene.live().is_none() {
-        return Vec::new();
-    }
+/// Returns the planned changes for `service`: those that `diff` shows for it, and those of entries
+/// that a served address shares with another Service. The end of a drain is no drift.
+fn drift(changes: &Changes<'_>, service: &ObjectName, served: &[&ServedSite]) -> Vec<Change> {
     let needed = needed(served);
-    let is_of_service = |planned: &&PlannedOp| match &planned.owner {
-        Some(owner) => owner.service == *service,
-        None => !is_of_node(&planned.op) && needed.touches(&planned.op.keys()),
+    let of_groups = changes.groups.iter().flat_map(|(group, changes)| {
+        let is_own = group.service() == Some(service);
+        let is_shared = |change: &&grouping::Change<'_>| {
+            change.others > 0 && needed.touches(&change.planned.op.keys())
+        };
+        (changes.iter()).filter(move |change| is_own || is_shared(change))
+    });
+    let is_drain = |change: &&grouping::Change<'_>| {
+        matches!(
+            change.planned.reason,
+            Reason::Drained | Reason::DrainExpired
+        )
     };
-    let is_drain =
-        |planned: &&PlannedOp| matches!(planned.reason, Reason::Drained | Reason::DrainExpired);
-    let ops = (scene.view().plan.ops())
-        .filter(is_of_service)
-        .filter(|planned| !is_drain(planned));
-    ops.map(Change::from).collect()
+    (of_groups.filter(|change| !is_drain(change)))
+        .map(Change::from)
+        .collect()
 }
 
 /// Returns the keys of the entries that `served` need.
 fn needed(served: &[&ServedSite]) -> TableKeys {
     TableKeys {
-        virtual_servers: served.iter().map(|site| site.virtual_server.key).collect(),
         addresses: (served.iter().filter(|site| site.frontend.bind))
             .map(|site| site.frontend.address)
             .collect(),
@@ -190,29 +118,6 @@ fn needed(served: &[&ServedSite]) -> TableKeys {
             .collect(),
         ..TableKeys::default()
     }
-}
-
-/// Returns the number of planned changes that concern all Services.
-fn node_drift(scene: &Scene) -> usize {
-    match scene.live() {
-        Some(_) => (scene.view().plan.ops())
-            .filter(|planned| is_of_node(&planned.op))
-            .count(),
-        None => 0,
-    }
-}
-
-fn is_of_node(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::SetSysctl(..)
-            | Op::SetTimeouts(_)
-            | Op::CreateSet(..)
-            | Op::ReplaceSet(..)
-            | Op::DestroySet(_)
-            | Op::PatchRules(..)
-            | Op::EnsureDevice
-    )
 }
 
 impl From<DaemonChange> for LastChange {
@@ -233,54 +138,6 @@ impl From<DaemonChange> for LastChange {
             reason,
             cause,
             latency_seconds,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_matches_if_all_its_sets_have_the_address() {
-        let sets = BTreeSet::from(["KUBE-CLUSTER-IP", "KUBE-IPVS-IPS"]);
-        for (rule, expected) in [
-            (
-                "-A A -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT",
-                true,
-            ),
-            (
-                "-A A -m set --match-set KUBE-LOAD-BALANCER dst,dst -j B",
-                false,
-            ),
-            ("-A A -m set --match-set KUBE-IPVS-IPS dst -j REJECT", false),
-            (
-                "-A A -m set --match-set KUBE-CLUSTER-IP dst,dst -m set ! --match-set OTHER src -j B",
-                true,
-            ),
-            (
-                "-A A -m set --match-set KUBE-IPVS-IPS src -m set --match-set OTHER dst -j B",
-                false,
-            ),
-            ("-A KUBE-POSTROUTING -j MASQUERADE --random-fully", true),
-            ("-A KUBE-FORWARD -j ACCEPT", false),
-        ] {
-            assert_eq!(matches(rule, &sets, "KUBE-IPVS-IPS"), expected, "{rule}");
-        }
-    }
-
-    #[test]
-    fn a_rule_is_printed_without_its_comment() {
-        for (rule, expected) in [
-            ("-A A -j B", "-A A -j B"),
-            (
-                r#"-A A -m comment --comment "a b" -m set --match-set S dst -j B"#,
-                "-A A -m set --match-set S dst -j B",
-            ),
-            ("-A A -m comment --comment word -j B", "-A A -j B"),
-            (r#"-A A -j B -m comment --comment "a b""#, "-A A -j B"),
-        ] {
-            assert_eq!(without_comment(rule), expected, "{rule}");
         }
     }
 }

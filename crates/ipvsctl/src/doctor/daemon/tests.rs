@@ -62,6 +62,12 @@ fn second_proxy_noticed_by_the_daemon_is_a_problem() {
         "ok: kube-ipvsd answers at 127.0.0.1:10249",
     ];
     check("proxies", noticed, &expected);
+    let mut facts = healthy();
+    noticed(&mut facts);
+    let shown = crate::schema::Checkup::from(&crate::doctor::examine(&facts));
+    let codes = shown.checks.iter().filter(|found| found.check == "proxies");
+    let codes: Vec<_> = codes.map(|found| found.code).collect();
+    assert_eq!(codes, [Some("KIV0410"), None]);
     check(
         "findings",
         noticed,
@@ -270,7 +276,7 @@ fn findings_are_those_of_the_objects_if_kube_ipvsd_does_not_run() {
         |facts| {
             without_daemon(facts);
             let compared = facts.desired.as_mut().expect("tables");
-            compared.findings.push(model::Finding {
+            compared.input.findings.push(model::Finding {
                 code: model::Code::OwnAddress,
                 kind: "Service",
                 object: model::ObjectName::new("shop", "web"),

@@ -131,7 +131,7 @@ pub(super) fn diagnoses(facts: &NodeFacts, compared: &Compared, live: &Snapshot)
         };
         for (effect, lines) in missing(patch, rules) {
             let accepts_all = facts.config.accept_served_traffic;
-            let services = effect.services(&compared.desired, *family, accepts_all);
+            let services = effect.services(&compared.input.desired, *family, accepts_all);
             found.push(diagnosis(facts, *family, effect, lines, services));
         }
         found.extend(extra(facts, *family, patch));
@@ -215,4 +215,19 @@ fn extra(facts: &NodeFacts, family: AddressFamily, patch: &RulesPatch) -> Option
         let action = format!("{}; see ipvsctl diff", repair(facts, Scope::Audit));
         Diagnosis::warning("rules", found, users_see, &action).with(lines)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::rules::OURS;
+
+    use super::*;
+
+    #[test]
+    fn every_chain_of_ours_has_an_effect() {
+        for (table, chain) in OURS {
+            assert!(Effect::of(table, chain).is_some(), "{table} {chain}");
+        }
+        assert_eq!(Effect::of(Table::Nat, "PREROUTING"), None);
+    }
 }

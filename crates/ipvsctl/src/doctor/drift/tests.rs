@@ -11,7 +11,7 @@ use model::sets::SetKind;
 use model::{ClusterState, Desired, NodeTables, VirtualServerEntry};
 
 use super::*;
-use crate::doctor::tests::{check_advice, healthy, process, without_daemon};
+use crate::doctor::tests::{check_advice, healthy, input, process, without_daemon};
 use crate::doctor::{Report, examine};
 use crate::input::running::State;
 
@@ -34,9 +34,9 @@ fn desired(facts: &NodeFacts) -> Desired {
 
 /// Compares the live tables of `facts` with the cluster.
 fn compare(facts: &mut NodeFacts) {
-    let desired = desired(facts);
     let live = facts.live.as_ref().expect("tables");
-    facts.desired = Ok(Compared::new(desired, live, &facts.config, Vec::new()));
+    let input = input(cluster(), facts.config.clone(), live);
+    facts.desired = Ok(Compared::new(input, live));
 }
 
 /// Returns a node that serves the shop. Its kube-ipvsd runs.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Statement;
-use super::lex::{Token, tokens};
-use super::variables::Variables;
-use crate::import::{Imported, MAX_BYTES, read_at_most};
+use super::lex::{Token, decomment, tokens};
+use super::variables::{Expanded, Variables};
+use crate::import::{Imported, MAX_BYTES, Options};
+use crate::input::text::read_at_most;
 
 /// Maximum number of files inside each other.
 const MAX_INCLUDES: usize = 16;
@@ -18,15 +19,21 @@ const MAX_FILES: usize = 1_000;
 /// Maximum number of blocks inside each other. keepalived has four.
 const MAX_DEPTH: usize = 16;
 
+/// Maximum number of definitions inside each other.
+const MAX_DEFINITIONS: usize = 16;
+
+/// Maximum number of statements. The configuration of 10,000 virtual servers has about 500,000.
+const MAX_STATEMENTS: usize = 2_000_000;
+
 /// Returns the statements of a configuration.
 pub(super) fn read(
     path: &Path,
     text: &str,
-    config_id: Option<&str>,
+    options: Options<'_>,
     found: &mut Imported,
 ) -> Vec<Statement> {
     let mut reader = Reader {
-        config_id,
+        options,
         found,
         variables: Variables::default(),
         conditions: BTreeSet::new(),
@@ -35,6 +42,7 @@ pub(super) fn read(
         bytes_left: MAX_BYTES,
         done: Vec::new(),
         open: Vec::new(),
+        statements: 0,
         skipped: 0,
         accepts_block: false,
     };
@@ -43,7 +51,7 @@ pub(super) fn read(
 }
 
 struct Reader<'a> {
-    config_id: Option<&'a str>,
+    options: Options<'a>,
     found: &'a mut Imported,
     variables: Variables,
     /// Conditions that were reported.
@@ -56,6 +64,8 @@ struct Reader<'a> {
     done: Vec<Statement>,
     /// Statements whose blocks are open, the outermost first.
     open: Vec<Statement>,
+    /// Number of statements, the ignored ones beyond the limit included.
+    statements: usize,
     /// Number of open blocks that are ignored.
     skipped: usize,
     /// True if the last statement may still get a block.
@@ -63,37 +73,64 @@ struct Reader<'a> {
 }
 
 /// Lines with their numbers; a continued definition takes several.
-type Lines<'t> =
-    std::iter::Peekable<std::iter::Zip<std::ops::RangeFrom<usize>, std::str::Lines<'t>>>;
+type Lines<'t> = std::iter::Zip<std::ops::RangeFrom<usize>, std::str::Lines<'t>>;
 
 impl Reader<'_> {
     fn file(&mut self, path: &Path, text: &str) {
         let file: Rc<Path> = path.into();
-        let mut lines: Lines<'_> = (1..).zip(text.lines()).peekable();
+        let mut lines: Lines<'_> = (1..).zip(text.lines());
         while let Some((number, line)) = lines.next() {
-            let Some(line) = self.condition(&file, number, line) else {
-                continue;
-            };
-            if let Some((name, text)) = Variables::definition(line) {
-                let text = continued(text, &mut lines);
-                self.variables.define(name, text);
-                continue;
+            // As in `read_line` (lib/parser.c), comments are removed from the lines of a file, and
+            // definitions are replaced in the rest.
+            self.decommented(&file, number, &decomment(line), &mut lines, 0);
+        }
+    }
+
+    /// Reads a line without its comment. `depth` is the number of definitions that contain it.
+    fn decommented(
+        &mut self,
+        file: &Rc<Path>,
+        number: usize,
+        line: &str,
+        following: &mut Lines<'_>,
+        depth: usize,
+    ) {
+        let Some(line) = self.condition(file, number, line) else {
+            return;
+        };
+        if let Some((name, text)) = Variables::definition(line) {
+            let text = continued(text, following);
+            return self.variables.define(name, text);
+        }
+        let expanded = self.variables.expand(line).and_then(|expanded| {
+            let is_endless = expanded.text.is_some() && depth >= MAX_DEFINITIONS;
+            match is_endless {
+                true => Err(format!(
+                    "definitions contain each other more than {MAX_DEFINITIONS} times"
+                )),
+                false => Ok(expanded),
             }
-            if !line.contains('$') {
-                self.line(&file, number, line);
-                continue;
+        });
+        let (text, problem) = match expanded {
+            Ok(Expanded { text, undefined }) => {
+                let problem =
+                    undefined.map(|name| format!("${name} is not defined; it is used as it is"));
+                (text, problem)
             }
-            match self.variables.expand(line) {
-                Ok(expanded) => {
-                    for line in expanded.lines() {
-                        self.line(&file, number, line);
-                    }
+            Err(problem) => (None, Some(format!("{problem}; the line is used as it is"))),
+        };
+        match text {
+            // A name that stays is reported once, in the line without definitions.
+            Some(text) => {
+                for line in text.lines() {
+                    self.decommented(file, number, line, following, depth + 1);
                 }
-                Err(problem) => {
-                    let text = format!("{problem}; the line is used as it is");
-                    self.found.note(&file, number, &text);
-                    self.line(&file, number, line);
+            }
+            None => {
+                if let Some(problem) = problem {
+                    self.found.note(file, number, &problem);
                 }
+                self.line(file, number, line);
             }
         }
     }
@@ -110,7 +147,7 @@ impl Reader<'_> {
             Some(name) => (false, name),
             None => (true, name),
         };
-        if self.config_id.is_none() && self.conditions.insert(name.to_owned()) {
+        if self.options.config_id.is_none() && self.conditions.insert(name.to_owned()) {
             let text = format!(
                 "lines with the condition @{name} are {}: choose with --config-id",
                 if wanted {
@@ -121,7 +158,7 @@ impl Reader<'_> {
             );
             self.found.note(file, number, &text);
         }
-        ((self.config_id == Some(name)) == wanted).then_some(rest)
+        ((self.options.config_id == Some(name)) == wanted).then_some(rest)
     }
 
     fn line(&mut self, file: &Rc<Path>, number: usize, line: &str) {
@@ -147,6 +184,15 @@ impl Reader<'_> {
 
     fn statement(&mut self, file: &Rc<Path>, line: usize, words: Vec<String>) {
         if words.is_empty() || self.skipped > 0 {
+            return;
+        }
+        self.statements += 1;
+        if self.statements > MAX_STATEMENTS {
+            if self.statements == MAX_STATEMENTS + 1 {
+                let text = format!("more than {MAX_STATEMENTS} statements: the others are ignored");
+                self.found.error(file, line, &text);
+            }
+            self.accepts_block = false;
             return;
         }
         self.accepts_block = true;
@@ -207,6 +253,9 @@ impl Reader<'_> {
     }
 
     fn include(&mut self, file: &Rc<Path>, number: usize, pattern: &str) {
+        if !self.options.includes {
+            return self.found.error(file, number, "include: no files are read");
+        }
         let folder = file.parent().unwrap_or(Path::new(""));
         let pattern = folder.join(pattern);
         let paths = match glob::glob(&pattern.to_string_lossy()) {
@@ -243,6 +292,9 @@ impl Reader<'_> {
         if self.files >= MAX_FILES {
             return Err(format!("more than {MAX_FILES} files are included"));
         }
+        if !real.is_file() {
+            return Err("not a regular file".to_owned());
+        }
         self.files += 1;
         let text = read_at_most(path, self.bytes_left).map_err(|error| error.to_string())?;
         self.bytes_left -= text.len() as u64;
@@ -267,17 +319,16 @@ impl Reader<'_> {
 /// Returns the text of a definition with the lines that continue it after `\`.
 fn continued(first: &str, lines: &mut Lines<'_>) -> String {
     let mut text = String::new();
-    let mut line = first;
-    while let Some(part) = line.trim_end().strip_suffix('\\') {
-        text.push_str(part.trim());
+    let mut line = first.to_owned();
+    while let Some(part) = line.strip_suffix('\\') {
+        text.push_str(part.trim_end());
         text.push('\n');
         match lines.next() {
-            Some((_, next)) => line = next,
+            Some((_, next)) => line = decomment(next),
             None => return text,
         }
     }
-    text.push_str(line.trim());
-    text
+    text + &line
 }
 
 /// Returns true for `include` and its variants, such as `includer`, which differ in errors.

@@ -1,5 +1,6 @@
 //! `virtual_server` and `real_server`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -55,13 +56,23 @@ const CHECKS: [&str; 28] = [
     "warmup",
 ];
 
-/// Reads a `virtual_server`, which has several entries of the table if it names a group.
-pub(super) fn read(statement: &Statement, groups: &Groups, found: &mut Imported) {
+/// Reads a `virtual_server`, which has several entries of the table if it names a group. Mistakes
+/// are reported.
+///
+/// # Errors
+///
+/// There are too many servers.
+pub(super) fn read(
+    statement: &Statement,
+    groups: &Groups,
+    found: &mut Imported,
+) -> Result<(), String> {
     let members = match members(statement, groups) {
         Ok(members) => members,
         Err(problem) => {
             let text = format!("{problem}; the virtual server is not imported");
-            return found.error(&statement.file, statement.line, &text);
+            found.error(&statement.file, statement.line, &text);
+            return Ok(());
         }
     };
     let mut reader = Reader::new(statement, found);
@@ -82,7 +93,8 @@ pub(super) fn read(statement: &Statement, groups: &Groups, found: &mut Imported)
         );
     }
     let real_servers = reader.all_real_servers();
-    for member in members {
+    for member in members.iter().copied() {
+        reader.found.reserve(1 + real_servers.len())?;
         match reader.entry(member, &real_servers) {
             Ok(entry) => reader.found.servers.push(entry),
             Err(problem) => {
@@ -91,25 +103,26 @@ pub(super) fn read(statement: &Statement, groups: &Groups, found: &mut Imported)
             }
         }
     }
+    Ok(())
 }
 
-fn members(statement: &Statement, groups: &Groups) -> Result<Vec<Member>, String> {
+fn members<'g>(statement: &Statement, groups: &'g Groups) -> Result<Cow<'g, [Member]>, String> {
     let words: Vec<&str> = statement.words.iter().map(String::as_str).collect();
     match words[1..] {
         ["group", name, ..] => match groups.get(name) {
-            Some(members) => Ok(members.to_vec()),
+            Some(members) => Ok(Cow::Borrowed(members)),
             None => Err(format!("there is no virtual_server_group {name}")),
         },
         ["fwmark", mark, ..] => {
             let mark = mark
                 .parse()
                 .map_err(|_| format!("`{mark}` is not a firewall mark"))?;
-            Ok(vec![Member::Mark(mark)])
+            Ok(Cow::Owned(vec![Member::Mark(mark)]))
         }
         [address, ref port @ ..] => {
             let address = address_of(address)?;
             let port = port.first().map_or(Ok(0), |text| self::port(text))?;
-            Ok(vec![Member::Address(address, port)])
+            Ok(Cow::Owned(vec![Member::Address(address, port)]))
         }
         [] => Err("the address is missing".to_owned()),
     }

@@ -4,10 +4,15 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::import::tests::{lines, notes};
-use crate::import::{Imported, Origin, parse};
+use crate::import::{Imported, Options, Origin, parse};
+
+const INCLUDES: Options<'_> = Options {
+    config_id: None,
+    includes: true,
+};
 
 fn read(text: &str) -> Imported {
-    parse(Path::new("f"), text, Origin::Keepalived, None)
+    parse(Path::new("f"), text, Origin::Keepalived, Options::default())
 }
 
 fn check(text: &str, expected: &[&str], expected_notes: &[&str]) {
@@ -133,7 +138,11 @@ fn ranges_of_groups() {
 fn conditions_depend_on_the_configuration_id() {
     let text = server("@a lvs_sched rr\n@^a lvs_sched lc");
     for (id, scheduler) in [(Some("a"), "rr"), (Some("b"), "lc"), (None, "lc")] {
-        let found = parse(Path::new("f"), &text, Origin::Keepalived, id);
+        let options = Options {
+            config_id: id,
+            ..Options::default()
+        };
+        let found = parse(Path::new("f"), &text, Origin::Keepalived, options);
         assert_eq!(
             lines(&found),
             [format!("-A -t 192.0.2.1:80 -s {scheduler}")]
@@ -149,7 +158,7 @@ fn definitions_are_bounded() {
         &["-A -t 192.0.2.1:80 -s $A --pe $B"],
         &[
             "f:5: definitions contain each other more than 16 times; the line is used as it is",
-            "f:6: $B is not defined; the line is used as it is",
+            "f:6: $B is not defined; it is used as it is",
         ],
     );
     let mut bomb = String::from("$A0=xxxxxxxxxxxxxxxx\n");
@@ -158,6 +167,88 @@ fn definitions_are_bounded() {
     }
     let found = read(&format!("{bomb}{}", server("lvs_sched $A15")));
     assert_eq!(found.notes.len(), 1);
+}
+
+#[test]
+fn comments_are_removed_before_definitions_are_replaced() {
+    let definitions = "$SCHED=rr # not lc\n$HASH=a\\#b ! the comment\n$QUOTED=\"#c\"\n\
+                       $REALS=real_server 10.0.0.1 80 {\\\n}  \\\nreal_server 10.0.0.2 80 { # } \\\n}\n\n";
+    let settings = "lvs_sched $SCHED # $UNKNOWN $REALS\npersistence_engine $HASH\npersistence_timeout 60 \
+                    ! ${SCHED}\n$REALS\n";
+    check(
+        &format!("{definitions}{}", server(settings)),
+        &[
+            "-A -t 192.0.2.1:80 -s rr -p 60 --pe a#b",
+            "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1",
+            "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -m -w 1",
+        ],
+        &[],
+    );
+    check(
+        &format!("{definitions}{}", server("persistence_engine $QUOTED")),
+        &["-A -t 192.0.2.1:80 -s wlc --pe #c"],
+        &[],
+    );
+}
+
+/// The example of keepalived.conf(5): lines of a definition have conditions and other definitions.
+#[test]
+fn lines_of_a_definition_are_read_like_lines_of_a_file() {
+    let text = "$SERVER= \\\nvirtual_server 192.0.2.${NUM} 80 { \\\n@main lvs_sched rr \\\n@^main lvs_sched lc \\\n\
+                protocol TCP \\\n$NEXT=9 \\\n}\n\n$NUM=1\n$SERVER\n$NUM=${NEXT}\n$SERVER\n";
+    let options = Options {
+        config_id: Some("main"),
+        ..Options::default()
+    };
+    let found = parse(Path::new("f"), text, Origin::Keepalived, options);
+    assert_eq!(
+        lines(&found),
+        ["-A -t 192.0.2.1:80 -s rr", "-A -t 192.0.2.9:80 -s rr"]
+    );
+    assert_eq!(notes(&found), [""; 0]);
+}
+
+#[test]
+fn a_definition_of_several_lines_is_replaced_at_the_end_of_a_line() {
+    check(
+        &format!(
+            "$A=rr\n$M=x \\\ny\n{}",
+            server("lvs_sched $A\npersistence_engine $M,$A")
+        ),
+        &["-A -t 192.0.2.1:80 -s rr --pe $M,rr"],
+        &[],
+    );
+}
+
+#[test]
+fn everything_that_grows_is_bounded() {
+    // A definition of 1 MiB in each of many lines.
+    let mut bomb = format!("$A0={}\n", "x".repeat(16));
+    for level in 1..=4 {
+        bomb += &format!("$A{level}={}\n", format!("$A{} ", level - 1).repeat(15));
+    }
+    let found = read(&format!("{bomb}{}{}", "$A4\n".repeat(100_000), server("")));
+    assert_eq!(lines(&found), ["-A -t 192.0.2.1:80 -s wlc"]);
+    let all = notes(&found);
+    assert!(
+        all.iter().any(|note| note.ends_with(
+            "definitions make the configuration longer than 16777216 bytes; the line is used as it is"
+        )),
+        "{:#?}",
+        &all[..10]
+    );
+    // A group with 65,536 addresses in each of many virtual servers.
+    let group = "virtual_server_group G {\n2001:db8::-ffff 80\n}\n".to_owned();
+    let servers = "virtual_server group G {\nlvs_method NAT\nprotocol TCP\n}\n".repeat(1_000);
+    let found = read(&(group + &servers));
+    assert_eq!(found.servers.len(), 1 << 20);
+    assert_eq!(
+        notes(&found),
+        [
+            "f:68: there are more than 1048576 virtual servers and real servers: this virtual server and the rest are not \
+          imported"
+        ]
+    );
 }
 
 #[test]
@@ -199,12 +290,14 @@ fn includes_are_bounded() {
         );
     }
     write("deep20", "");
+    fs::create_dir(folder.path().join("device")).expect("a folder");
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("device/zero")).expect("a link");
     let path = folder.path().join("main.conf");
     let found = parse(
         &path,
-        &format!("{main}include deep0\n"),
+        &format!("{main}include deep0\ninclude device/*\n"),
         Origin::Keepalived,
-        None,
+        INCLUDES,
     );
     assert_eq!(
         lines(&found),
@@ -224,6 +317,7 @@ fn includes_are_bounded() {
             "DIR/self.conf:1: include: DIR/self.conf: the file includes itself; the file is ignored",
             "DIR/main.conf:3: include: no file is named DIR/none",
             "DIR/deep15:1: include: DIR/deep16: more than 16 files include each other; the file is ignored",
+            "DIR/main.conf:10: include: DIR/device/zero: not a regular file; the file is ignored",
         ]
     );
 }

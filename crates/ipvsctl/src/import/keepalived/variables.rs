@@ -2,16 +2,38 @@
 
 use std::collections::BTreeMap;
 
-/// Maximum number of definitions inside each other.
-const MAX_DEPTH: usize = 16;
-
-/// Maximum length of a line after the replacement of definitions, bytes. Definitions that contain
-/// others could otherwise grow without end.
+/// Maximum length of a line after the replacement of definitions, bytes.
 const MAX_LENGTH: usize = 1 << 20;
 
+/// Maximum length of all lines after the replacement of definitions, bytes. Definitions that contain
+/// others could otherwise grow without end.
+const MAX_TOTAL: usize = 16 << 20;
+
 /// The definitions so far.
-#[derive(Debug, Default)]
-pub(super) struct Variables(BTreeMap<String, String>);
+#[derive(Debug)]
+pub(super) struct Variables {
+    texts: BTreeMap<String, String>,
+    /// Number of bytes that further replacements may produce.
+    left: usize,
+}
+
+/// A line after one round of replacements.
+#[derive(Debug)]
+pub(super) struct Expanded {
+    /// The lines; several if a definition has several. `None` if the line uses no definition.
+    pub(super) text: Option<String>,
+    /// A name that is used and not defined. It stays as it is.
+    pub(super) undefined: Option<String>,
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self {
+            texts: BTreeMap::new(),
+            left: MAX_TOTAL,
+        }
+    }
+}
 
 impl Variables {
     /// Returns the name and the text of a line that is a definition.
@@ -22,63 +44,74 @@ impl Variables {
     }
 
     pub(super) fn define(&mut self, name: &str, text: String) {
-        self.0.insert(name.to_owned(), text);
+        self.texts.insert(name.to_owned(), text);
     }
 
-    /// Replaces the definitions in `line`.
+    /// Replaces each definition in `line` once. The replacement may use other definitions.
+    ///
+    /// A definition of several lines is replaced only at the end of a line (`find_definition`,
+    /// lib/parser.c of keepalived 2.2).
     ///
     /// # Errors
     ///
-    /// An unknown definition, or definitions that grow without end. The message says which.
-    pub(super) fn expand(&self, line: &str) -> Result<String, String> {
-        let mut text = line.to_owned();
-        for _ in 0..MAX_DEPTH {
-            match self.expand_once(&text)? {
-                None => return Ok(text),
-                Some(longer) => text = longer,
-            }
-        }
-        Err(format!(
-            "definitions contain each other more than {MAX_DEPTH} times"
-        ))
-    }
-
-    /// Returns `None` if `text` uses no definition.
-    fn expand_once(&self, text: &str) -> Result<Option<String>, String> {
-        let mut expanded = String::new();
-        let mut rest = text;
-        let mut is_used = false;
+    /// The lines grow beyond a limit. The message says which.
+    pub(super) fn expand(&mut self, line: &str) -> Result<Expanded, String> {
+        let mut text = String::new();
+        let (mut is_used, mut undefined) = (false, None);
+        let mut rest = line;
         while let Some(at) = rest.find('$') {
             let (before, after) = rest.split_at(at);
-            expanded.push_str(before);
-            let Some((used, left)) = used(&after[1..]) else {
-                expanded.push('$');
+            text.push_str(before);
+            let found = used(&after[1..]);
+            let value = found.and_then(|(name, left)| {
+                let value = self.texts.get(name);
+                let value = value.filter(|value| left.is_empty() || !value.contains('\n'));
+                if value.is_none() {
+                    undefined.get_or_insert_with(|| name.to_owned());
+                }
+                Some((value?, left))
+            });
+            let Some((value, left)) = value else {
+                text.push('$');
                 rest = &after[1..];
                 continue;
             };
-            let value = (self.0.get(used)).ok_or_else(|| format!("${used} is not defined"))?;
-            expanded.push_str(value);
-            if expanded.len() > MAX_LENGTH {
-                return Err(format!(
-                    "${used} makes the line longer than {MAX_LENGTH} bytes"
-                ));
-            }
             is_used = true;
             rest = left;
+            let most = MAX_LENGTH.min(self.left);
+            if text.len() + value.len() > most {
+                self.left -= text.len().min(self.left);
+                return Err(match most {
+                    MAX_LENGTH => {
+                        format!("definitions make the line longer than {MAX_LENGTH} bytes")
+                    }
+                    _ => {
+                        format!("definitions make the configuration longer than {MAX_TOTAL} bytes")
+                    }
+                });
+            }
+            text.push_str(value);
         }
-        expanded.push_str(rest);
-        Ok(is_used.then_some(expanded))
+        text.push_str(rest);
+        if is_used {
+            self.left -= text.len().min(self.left);
+        }
+        Ok(Expanded {
+            text: is_used.then_some(text),
+            undefined,
+        })
     }
 }
 
-/// Splits the name of a use, which follows `$`, from the text after it.
+/// Splits the name of a use, which follows `$`, from the text after it: `NAME` before white space or
+/// the end of the line, or `{NAME}`.
 fn used(text: &str) -> Option<(&str, &str)> {
     match text.strip_prefix('{') {
         Some(braced) => {
             let (name, rest) = name(braced)?;
             Some((name, rest.strip_prefix('}')?))
         }
-        None => name(text),
+        None => name(text).filter(|(_, rest)| rest.is_empty() || rest.starts_with([' ', '\t'])),
     }
 }
 

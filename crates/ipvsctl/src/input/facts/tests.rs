@@ -1,10 +1,16 @@
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
 
-use model::{Op, Plan, PlannedOp, Reason, Snapshot, Stage};
+use model::Snapshot;
+use sources::PodAddresses;
+use sources::config::Resolved;
 
-use super::{keep_common, metrics_addresses, unreachable};
+use super::{Live, metrics_addresses, reading, unreachable};
+use crate::input::Input;
+use crate::input::cluster::{Cluster, state_of};
+use crate::input::node::Node;
 
 fn check(configured: Option<&str>, expected: &[&str]) {
     let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
@@ -23,28 +29,81 @@ fn each_possible_listener_is_asked_once() {
     check(Some("192.0.2.7:10249"), &["192.0.2.7:10249", default]);
 }
 
-/// Returns a plan that adds these addresses, each in a stage of its own.
-fn plan(addresses: &[&str]) -> Plan {
-    let stage = |text: &&str| Stage {
-        ops: vec![PlannedOp {
-            op: Op::AddAddress(text.parse().expect("an address")),
-            owner: None,
-            reason: Reason::Missing,
-        }],
-    };
-    Plan {
-        stages: addresses.iter().map(stage).collect(),
-        ..Plan::default()
+const SERVICES: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: shop}
+spec: {clusterIPs: [10.96.0.1], ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: shop}
+spec: {clusterIPs: [10.96.0.2], ports: [{port: 80}]}
+";
+
+fn cluster() -> Cluster {
+    let read = sources::files::parse(Path::new("shop.yaml"), SERVICES);
+    Cluster {
+        state: state_of(read.into_events()),
+        whole: true,
+        pods: PodAddresses::default(),
     }
 }
 
+/// Checks the addresses that are missing for the doctor. Each reading of the kernel lacks those of
+/// `readings`, and is used up.
+#[track_caller]
+fn check_reading(pause: Option<Duration>, readings: &[&[&str]], expected: &[&str]) {
+    let mut node = Node {
+        config: Resolved::default(),
+        state: None,
+    };
+    let desired = Input::compile(
+        cluster(),
+        Node {
+            config: Resolved::default(),
+            state: None,
+        },
+    )
+    .desired;
+    let mut left = readings.iter();
+    let kernel = |_: &Node| {
+        let mut tables = desired.tables.clone();
+        for lost in *left.next().expect("no further reading") {
+            assert!(tables.addresses.remove(&lost.parse().expect("an address")));
+        }
+        Ok(Live {
+            tables: Some(Snapshot {
+                tables,
+                device: true,
+                ..Snapshot::default()
+            }),
+            ..Live::default()
+        })
+    };
+    let read = reading(&mut node, kernel, |_| Ok(cluster()), pause).expect("a reading");
+    assert!(
+        left.next().is_none(),
+        "the kernel is read {} times",
+        readings.len()
+    );
+    let compared = read.desired.expect("desired tables");
+    let missing: Vec<String> = (compared.plan.ops())
+        .map(|planned| planned.op.to_string())
+        .collect();
+    assert_eq!(missing, expected);
+}
+
 #[test]
-fn only_differences_of_both_readings_are_kept() {
-    let mut now = plan(&["10.96.0.1", "10.96.0.2"]);
-    keep_common(&mut now, &plan(&["10.96.0.2", "10.96.0.3"]));
-    assert_eq!(now, plan(&["10.96.0.2"]));
-    keep_common(&mut now, &Plan::default());
-    assert!(now.is_empty());
+fn only_differences_before_and_after_the_cluster_are_kept() {
+    let [one, two] = ["10.96.0.1", "10.96.0.2"];
+    let again = Some(Duration::ZERO);
+    let lacks_two = ["add address 10.96.0.2 to kube-ipvs0"];
+    check_reading(again, &[&[one, two], &[two]], &lacks_two);
+    check_reading(again, &[&[two], &[one, two]], &lacks_two);
+    check_reading(again, &[&[one], &[two]], &[]);
+    check_reading(again, &[&[]], &[]);
+    check_reading(None, &[&[two]], &lacks_two);
 }
 
 #[test]

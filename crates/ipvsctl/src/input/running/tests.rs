@@ -17,10 +17,10 @@ spec: {clusterIPs: [10.96.0.10], ports: [{port: 80}]}
 ";
 
 /// A fake `/proc`. The process itself is in network namespace 1.
-pub(in crate::input) struct Proc(TempDir);
+pub(crate) struct Proc(TempDir);
 
 impl Proc {
-    pub(in crate::input) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let proc = Self(TempDir::new().expect("a directory"));
         proc.write("namespaces/1", "");
         proc.write("namespaces/2", "");
@@ -29,11 +29,11 @@ impl Proc {
     }
 
     /// Returns a path in the folder; the folder itself for an empty name.
-    pub(in crate::input) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, text).expect("to write");
@@ -49,7 +49,7 @@ impl Proc {
     }
 
     /// Adds a process with its own root directory and the working directory `/work`.
-    pub(in crate::input) fn process(&self, pid: u32, name: &str, arguments: &[&str]) -> &Self {
+    pub(crate) fn process(&self, pid: u32, name: &str, arguments: &[&str]) -> &Self {
         let write = |file: &str, text: &str| self.write(&format!("{pid}/{file}"), text);
         write("comm", &format!("{name}\n"));
         write("stat", &format!("{pid} (a) S (x) S 1 1 1 0"));
@@ -80,7 +80,7 @@ impl Proc {
     }
 }
 
-pub(in crate::input) fn no_args() -> NodeArgs {
+pub(crate) fn no_args() -> NodeArgs {
     NodeArgs {
         node: None,
         config: None,
@@ -159,7 +159,7 @@ fn configuration_and_manifests_are_read_below_the_root_of_the_process() {
     let mut node = daemon.node(&no_args()).expect("a node");
     assert_eq!(&*node.config.node.node_name, "node7");
     assert_eq!(&*node.config.node.scheduler.0, "wrr");
-    let cluster = daemon.cluster(&mut node).expect("a cluster");
+    let cluster = daemon.cluster(&mut node, None).expect("a cluster");
     assert!(cluster.whole);
     assert_eq!(cluster.state.service_names().count(), 1);
 }
@@ -195,7 +195,7 @@ fn fails(arguments: &[&str], expected: &str) {
     proc.write("7/root/odd.yaml", "mode: [\n");
     let daemon = proc.daemon();
     let read = daemon.node(&no_args()).and_then(|mut node| {
-        let cluster = daemon.cluster(&mut node);
+        let cluster = daemon.cluster(&mut node, None);
         cluster.map_err(Error::Running)
     });
     let found = chain(&read.expect_err("an error"));
@@ -241,7 +241,7 @@ fn an_unreachable_api_server_is_reported() {
     proc.write("7/root/kubeconfig", text);
     let daemon = proc.daemon();
     let mut node = daemon.node(&no_args()).expect("a node");
-    let error = chain(&daemon.cluster(&mut node).expect_err("an error"));
+    let error = chain(&daemon.cluster(&mut node, None).expect_err("an error"));
     assert!(error.contains("http://127.0.0.1:1"), "{error}");
 }
 

@@ -2,6 +2,7 @@
 
 use super::SHOWN;
 use super::places::more;
+use crate::output::at_port;
 use crate::output::servers::table;
 use crate::schema::{ExplainedEndpoint, PodEndpoint, ServiceExplanation};
 
@@ -59,8 +60,7 @@ fn address(endpoint: &ExplainedEndpoint) -> String {
     let address = &endpoint.address;
     match endpoint.port {
         None => address.clone(),
-        Some(port) if address.contains(':') => format!("[{address}]:{port}"),
-        Some(port) => format!("{address}:{port}"),
+        Some(port) => at_port(address, port),
     }
 }
 

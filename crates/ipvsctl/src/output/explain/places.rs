@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::SHOWN;
+use crate::output::at_port;
 use crate::output::servers::table;
 use crate::schema::{Place, Presence, ServiceExplanation, SetEntry};
 
@@ -54,10 +55,7 @@ pub(crate) fn address(place: &Place) -> String {
     let (Some(port), Some(protocol)) = (place.port, &place.protocol) else {
         return address.clone();
     };
-    match address.contains(':') {
-        true => format!("[{address}]:{port}/{protocol}"),
-        false => format!("{address}:{port}/{protocol}"),
-    }
+    format!("{}/{protocol}", at_port(address, port))
 }
 
 /// Returns how a place is served, or why it is not.

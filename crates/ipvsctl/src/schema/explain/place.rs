@@ -21,11 +21,20 @@ impl Presence {
     #[must_use]
     pub fn of(desired: bool, live: Option<bool>) -> Option<Self> {
         match (desired, live) {
-            (true, Some(true)) => Some(Self::Present),
-            (true, Some(false)) => Some(Self::Missing),
-            (true, None) => Some(Self::Unknown),
+            (true, live) => Some(Self::of_desired(live)),
             (false, Some(true)) => Some(Self::Unwanted),
             (false, _) => None,
+        }
+    }
+
+    /// Returns the presence of a desired entry that is live or not; `None` if the live tables are
+    /// unknown.
+    #[must_use]
+    pub fn of_desired(live: Option<bool>) -> Self {
+        match live {
+            Some(true) => Self::Present,
+            Some(false) => Self::Missing,
+            None => Self::Unknown,
         }
     }
 

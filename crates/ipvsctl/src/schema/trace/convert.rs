@@ -29,6 +29,9 @@ pub struct Subject<'a> {
     pub from: String,
     /// The Service port of the virtual server, if it is known.
     pub service: Option<String>,
+    /// The Service port that the objects ask a virtual server for at the destination, if the tables
+    /// lack it.
+    pub missing: Option<String>,
     /// Endpoints by address.
     pub endpoints: &'a BTreeMap<IpAddr, Endpoint>,
     /// Assumptions.
@@ -70,7 +73,10 @@ impl Trace {
                 servers.filter_map(|real| real.outcome.clone()).collect()
             }
         };
-        document.verdict = verdict(&document, &outcomes);
+        document.verdict = match &subject.missing {
+            Some(service) => not_served(service, &verdict(&document, &outcomes)),
+            None => verdict(&document, &outcomes),
+        };
         document
     }
 
@@ -172,6 +178,18 @@ fn of_rule(rule: &RuleStep, built_in: &str) -> TracedRule {
     }
 }
 
+/// Returns the verdict about a packet to `service` whose virtual server is missing. Without it the
+/// result of the packet is `found`.
+fn not_served(service: &str, found: &TraceVerdict) -> TraceVerdict {
+    TraceVerdict {
+        result: "failed",
+        text: format!(
+            "{service}: these tables lack its virtual server: {}",
+            found.text
+        ),
+    }
+}
+
 fn verdict(document: &Trace, outcomes: &[TraceOutcome]) -> TraceVerdict {
     let is = |results: &[&str]| {
         outcomes
@@ -182,6 +200,8 @@ fn verdict(document: &Trace, outcomes: &[TraceOutcome]) -> TraceVerdict {
         "failed"
     } else if is(&["delivered", "notJudged"]) {
         "notJudged"
+    } else if is(&["forwarded"]) {
+        "forwarded"
     } else {
         "answered"
     };

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipvs::{Forwarding, Protocol};
+use model::host_rules::HarmfulTarget;
 use model::rules::Target;
 use trace::{At, Outcome, Probe, Route, Step, Traversal, Unjudged};
 
@@ -51,7 +52,9 @@ pub(super) fn step(step: &Step, probe: &Probe, to: IpAddr) -> String {
             "skipped: net.ipv4.vs.conntrack is 0, so packets that IPVS sends are not tracked"
                 .to_owned()
         }
-        Step::HostRule { by, .. } => format!("dropped by another program: {by}"),
+        Step::HostRule { rule, .. } => {
+            format!("{} by another program: {}", fate(rule), rule.by)
+        }
         Step::Route(route) => match route {
             Route::Virtual => format!("{to} is on {}: this node accepts it", model::DEVICE),
             Route::Own => format!("{to} is an address of this node"),
@@ -75,6 +78,13 @@ pub(super) fn step(step: &Step, probe: &Probe, to: IpAddr) -> String {
         Step::Masqueraded(None) => {
             "becomes an address of this node; which one is not known".to_owned()
         }
+    }
+}
+
+fn fate(rule: &HarmfulTarget) -> &'static str {
+    match rule.reject_with {
+        Some(_) => "refused",
+        None => "dropped",
     }
 }
 
@@ -125,6 +135,14 @@ pub(super) fn outcome(
             );
             ("delivered", *seeing, text)
         }
+        Ok(Outcome::Routed { to, seeing }) => {
+            let text = format!(
+                "no virtual server takes the packet: it is routed to {to} with source {}; whether a \
+                 program listens there is not known",
+                sees(seeing)
+            );
+            ("forwarded", *seeing, text)
+        }
         Ok(Outcome::Forwarded { to, by, seeing }) => {
             let text = format!(
                 "passed on to {to} {}, which sees {} and answers the client itself",
@@ -137,7 +155,10 @@ pub(super) fn outcome(
         Ok(Outcome::Unreachable(what)) => (
             "refused",
             None,
-            format!("refused with ICMP {what} unreachable{}", because()),
+            match what.ends_with("prohibited") {
+                true => format!("refused with ICMP {what}{}", because()),
+                false => format!("refused with ICMP {what} unreachable{}", because()),
+            },
         ),
         Ok(Outcome::Lost) => ("lost", None, format!("no answer{}", because())),
         Ok(Outcome::NotPermitted) => (
@@ -182,9 +203,11 @@ fn reason(steps: &[Step]) -> Option<String> {
             };
             Some(format!("{verb} by `{rule}` in table {}", traversal.table))
         }
-        Step::HostRule { by, hook } => {
-            Some(format!("dropped by {by}, of another program, in {hook}"))
-        }
+        Step::HostRule { rule, hook } => Some(format!(
+            "{} by {}, of another program, in {hook}",
+            fate(rule),
+            rule.by
+        )),
         Step::Route(Route::Nowhere) => Some("there is no route".to_owned()),
         Step::AnswerBypassesNode => {
             Some("the answer does not pass this node on its way to the client".to_owned())

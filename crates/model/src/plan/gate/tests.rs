@@ -13,7 +13,7 @@ use proptest::sample::select;
 use super::*;
 use crate::plan::Reason;
 use crate::rules::{ChainKey, Rule, Table, Target};
-use crate::sets::served_by;
+use crate::sets::{served_by, service_entry};
 
 const HEADER: Header = Header::Hash {
     hash_type: HashType::IpPort,
@@ -188,13 +188,18 @@ fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn key() -> impl Strategy<Value = VirtualServerKey> {
-    (address(), select(vec![80, 81]), select(vec![6, 17])).prop_map(|(address, port, protocol)| {
-        VirtualServerKey::Address {
-            address,
-            port,
-            protocol: ipvs::Protocol::from(protocol),
-        }
-    })
+    let at = (address(), select(vec![80, 81]), select(vec![6, 17]));
+    let of_address = at.prop_map(|(address, port, protocol)| VirtualServerKey::Address {
+        address,
+        port,
+        protocol: ipvs::Protocol::from(protocol),
+    });
+    let mark = (select(AddressFamily::ALL.to_vec()), select(vec![7_u32, 8]));
+    let of_mark = mark.prop_map(|(family, mark)| VirtualServerKey::Fwmark {
+        family,
+        mark: mark.try_into().expect("a mark"),
+    });
+    prop_oneof![4 => of_address, 1 => of_mark]
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
@@ -208,6 +213,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     prop_oneof![
         address().prop_map(Entry::Ip),
         select(vec![80, 81]).prop_map(Entry::Port),
+        key().prop_map(service_entry),
         tuple().prop_map(|(at, protocol, port)| Entry::IpPort(at, protocol, port)),
         tuple().prop_map(|(at, protocol, port)| Entry::IpPortIp(at, protocol, port, at)),
         tuple().prop_map(|(at, protocol, port)| Entry::IpPortNet(at, protocol, port, at.into())),
@@ -324,4 +330,26 @@ fn earlier_failures_block_until_done() {
     check_admitted(&mut gate, rules.clone(), true);
     gate.done(&rules);
     check_admitted(&mut gate, Op::AddAddress(at), true);
+}
+
+#[test]
+fn a_mark_waits_for_its_entry_and_keeps_it() {
+    let [key, other] = [7_u32, 8].map(|mark| VirtualServerKey::Fwmark {
+        family: AddressFamily::Ipv4,
+        mark: mark.try_into().expect("a mark"),
+    });
+    let add = |key| planned(Op::AddVirtualServer(server(key)));
+    let mut gate = DependencyGate::default();
+    gate.not_done(&Op::AddEntry(set("A"), service_entry(key)));
+    let (admitted, blocked) = gate.admit(vec![add(key), add(other)]);
+    assert_eq!((admitted, blocked), (vec![add(other)], vec![add(key)]));
+
+    let delete = |key| planned(Op::DelEntry(set("A"), service_entry(key)));
+    let mut gate = DependencyGate::default();
+    gate.not_done(&Op::DelVirtualServer(key));
+    let (admitted, blocked) = gate.admit(vec![delete(key), delete(other)]);
+    assert_eq!(
+        (admitted, blocked),
+        (vec![delete(other)], vec![delete(key)])
+    );
 }

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 use ipset::{Entry, Set, SetName};
 use ipvs::{AddressFamily, Protocol, VirtualServerKey};
-use model::sets::{Destination, SetKind};
+use model::sets::{Destination, SetKind, service_entry};
 use model::snapshot::Snapshot;
 use model::tables::{NodeTables, TableKeys};
 
@@ -113,7 +113,7 @@ impl Differ<'_> {
         });
         for key in at_node {
             let live = STAND_IN_KINDS.into_iter();
-            let live = live.filter_map(|kind| service_entry(kind, *key));
+            let live = live.map(|kind| entry_in(kind, *key));
             compared.extend(live.filter(|(name, entry)| holds(&self.live.tables, name, entry)));
             compared.extend(self.stand_in_of(*key));
         }
@@ -145,7 +145,7 @@ impl Differ<'_> {
         } else {
             cluster_policy
         };
-        let stand_in = service_entry(kind, key)?;
+        let stand_in = entry_in(kind, key);
         let is_last_mark = || {
             let (live, (name, entry)) = (&self.live.tables, &stand_in);
             !self.compares_marks(family)
@@ -224,7 +224,7 @@ fn keys_at_node(
 }
 
 /// Returns true if the sets of `live` mark the virtual server `key` as ours. They contain its
-/// address and port or, if its address is on an interface, its port as a node port.
+/// address and port, its firewall mark or, if its address is on an interface, its port as a node port.
 pub(in crate::diff) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
     holds_service(&live.tables, key)
         || (node_port_of(key).is_some_and(|node_port| holds_node_port(&live.tables, node_port))
@@ -235,7 +235,7 @@ fn holds_node_port(tables: &NodeTables, (kind, family, port): NodePort) -> bool 
     holds(tables, &kind.name(family), &Entry::Port(port))
 }
 
-/// Returns true if a set of `tables` contains the address, protocol and port of `key`.
+/// Returns true if a set of `tables` contains the entry of `key`.
 fn holds_service(tables: &NodeTables, key: VirtualServerKey) -> bool {
     let kinds = [
         SetKind::ClusterIp,
@@ -244,25 +244,13 @@ fn holds_service(tables: &NodeTables, key: VirtualServerKey) -> bool {
         SetKind::LoadBalancer,
         SetKind::NodePortSctp,
     ];
-    (kinds
-        .into_iter()
-        .filter_map(|kind| service_entry(kind, key)))
-    .any(|(name, entry)| holds(tables, &name, &entry))
+    (kinds.into_iter().map(|kind| entry_in(kind, key)))
+        .any(|(name, entry)| holds(tables, &name, &entry))
 }
 
-/// Returns the entry with the address, protocol and port of `key`, and the name of its set of this
-/// kind.
-fn service_entry(kind: SetKind, key: VirtualServerKey) -> Option<(SetName, Entry)> {
-    let VirtualServerKey::Address {
-        address,
-        port,
-        protocol,
-    } = key
-    else {
-        return None;
-    };
-    let entry = Entry::IpPort(address, ipset::Protocol(protocol.number()), port);
-    Some((kind.name(AddressFamily::of(address)), entry))
+/// Returns the entry of `key` in a set of this kind, and the name of the set.
+fn entry_in(kind: SetKind, key: VirtualServerKey) -> (SetName, Entry) {
+    (kind.name(key.family()), service_entry(key))
 }
 
 fn holds(tables: &NodeTables, name: &SetName, entry: &Entry) -> bool {

@@ -199,7 +199,7 @@ fn rules_read_labels() {
     config.service_policies = vec![gold];
     let mut service = service("web", &["10.96.0.1"]);
     assert_eq!(&*served(&service, &config).0.entry.server.scheduler.0, "rr");
-    service.labels = vec![("tier".into(), "gold".into())];
+    service.labels = [("tier".into(), "gold".into())].into();
     let (claim, _) = served(&service, &config);
     assert_eq!(&*claim.entry.server.scheduler.0, "mh");
     assert_eq!(claim.entry.server.flags, ServiceFlags::SCHED_2);

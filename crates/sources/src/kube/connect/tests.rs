@@ -257,6 +257,7 @@ fn service_account_of_another_pod_is_used() {
     let root = TempDir::new().expect("a temporary directory");
     let folder = "var/run/secrets/kubernetes.io/serviceaccount";
     write_below(root.path(), &format!("{folder}/ca.crt"), CERTIFICATE);
+    write_below(root.path(), &format!("{folder}/token"), "secret");
     let variables = [
         ("KUBERNETES_SERVICE_HOST", "fd00::1"),
         ("KUBERNETES_SERVICE_PORT", "6443"),
@@ -273,4 +274,22 @@ fn service_account_of_another_pod_is_used() {
         Some(1)
     );
     in_cluster::config(&process_in(root.path(), &[])).expect_err("no variables");
+}
+
+#[test]
+fn an_unreadable_file_of_the_service_account_is_named() {
+    let root = TempDir::new().expect("a temporary directory");
+    let variables = [
+        ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+        ("KUBERNETES_SERVICE_PORT", "443"),
+    ];
+    let folder = "var/run/secrets/kubernetes.io/serviceaccount";
+    for file in ["ca.crt", "token"] {
+        let environment = process_in(root.path(), &variables);
+        let error = in_cluster::config(&environment).expect_err("no file");
+        let expected = format!("failed to read /{folder}/{file} of the pod's service account");
+        assert_eq!(error.to_string(), expected);
+        write_below(root.path(), &format!("{folder}/{file}"), CERTIFICATE);
+    }
+    in_cluster::config(&process_in(root.path(), &variables)).expect("a configuration");
 }

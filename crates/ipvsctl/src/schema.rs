@@ -58,7 +58,7 @@ pub use self::document::{Document, schemas};
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::explain::{
     AddressExplanation, AddressKind, AddressServer, AddressService, ExplainedDrain,
-    ExplainedEndpoint, LastChange, Place, PodEndpoint, PodExplanation, Presence,
+    ExplainedEndpoint, LastChange, Place, PodEndpoint, PodExplanation, PolicyValue, Presence,
     ServiceExplanation, ServiceHealthCheck, SetEntry, Verdict,
 };
 pub use self::filter_state::{HealthCheck, IpSet};

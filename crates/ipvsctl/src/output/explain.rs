@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 pub use self::address::{address, pod};
 pub(crate) use self::places::address as place_text;
-use crate::schema::{Change, Finding, LastChange, ServiceExplanation, Verdict};
+use crate::schema::{Change, Finding, LastChange, PolicyValue, ServiceExplanation, Verdict};
 use crate::style;
 
 /// Maximum number of rows of each section in text. JSON has all of them.
@@ -28,6 +28,7 @@ pub fn service(object: &ServiceExplanation, endpoints_only: bool) -> String {
         verdict(&mut text, &object.verdict);
         return text;
     }
+    section(&mut text, "Policy", &policy(&object.policy));
     section(&mut text, "Addresses", &places::text(object));
     section(&mut text, "Endpoints", &endpoints::text(object));
     section(&mut text, "Sets", &places::sets(object));
@@ -77,6 +78,25 @@ fn header(object: &ServiceExplanation) -> String {
         text.push_str("  live state unknown: only the desired tables are explained\n");
     }
     text
+}
+
+/// Returns the values of a policy with their origins; nothing if the node's configuration alone
+/// decides.
+fn policy(values: &[PolicyValue]) -> String {
+    if values.iter().all(|value| value.origin == "configuration") {
+        return String::new();
+    }
+    let width = values.iter().map(|value| value.field.len()).max();
+    let width = width.unwrap_or(0);
+    let line = |value: &PolicyValue| {
+        let PolicyValue {
+            field,
+            value,
+            origin,
+        } = value;
+        format!("{field:width$}  {value}    {origin}")
+    };
+    shown(values.iter().map(line))
 }
 
 /// Adds a section, unless `content` is empty.

@@ -36,6 +36,8 @@ pub struct ServiceExplanation {
     pub affinity_seconds: Option<u64>,
     /// Scheduler of the virtual servers; null if there are none.
     pub scheduler: Option<String>,
+    /// Values of the Service's policy, and those of the node that apply without one.
+    pub policy: Vec<PolicyValue>,
     /// Number of EndpointSlices.
     pub slices: usize,
     /// Answer to load balancers at `spec.healthCheckNodePort`.
@@ -60,6 +62,17 @@ pub struct ServiceExplanation {
     pub last_change: Option<LastChange>,
     /// Result.
     pub verdict: Verdict,
+}
+
+/// A value of a Service's policy.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct PolicyValue {
+    /// Field: `connectionLimits`.
+    pub field: &'static str,
+    /// Value as an annotation holds it.
+    pub value: String,
+    /// Origin: `annotation`, `servicePolicies[NAME]` or `configuration`.
+    pub origin: String,
 }
 
 /// Answer to load balancers at a health-check node port.

@@ -224,3 +224,37 @@ fn only_findings_of_the_service_are_printed() {
         ran.out
     );
 }
+
+/// Each value of a policy has its origin.
+#[test]
+fn values_of_a_policy_have_origins() {
+    let policies = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
+                    servicePolicies:\n- name: shop\n  selector: {matchLabels: {tier: front}}\n  \
+                    policy: {scheduler: wlc, weights: {node/node1: 5}}\n";
+    let web = "apiVersion: v1\nkind: Service\nmetadata:\n  name: near\n  labels: {tier: front}\n  \
+               annotations: {kube-ipvs.io/scheduler: wrr, kube-ipvs.io/locality: 'node=9'}\n\
+               spec:\n  clusterIPs: [10.96.7.7]\n  ports: [{port: 80}]\n";
+    let folder = Folder::new();
+    folder.write("near.yaml", web);
+    folder.write("policies.yaml", policies);
+    let args = "explain svc near -f near.yaml --node node1 --config policies.yaml --desired";
+    let ran = folder.run(args);
+    for line in [
+        "  scheduler        wrr    annotation\n",
+        "  weights          node/node1=5, default=1    servicePolicies[shop]\n",
+        "  locality         node=9, zone=1, other=1    annotation\n",
+        "  drainTimeout     15m0s    configuration\n",
+    ] {
+        assert!(
+            ran.out.contains(line),
+            "no line\n{line}\nin\n{}\n{}",
+            ran.out,
+            ran.err
+        );
+    }
+    let object = folder.run(&format!("{args} -o json")).json();
+    assert_eq!(
+        object["policy"][0],
+        json!({"field": "scheduler", "value": "wrr", "origin": "annotation"})
+    );
+}

@@ -8,7 +8,7 @@ use planner::{ServedSite, ServiceExplanation, SiteOutcome};
 use super::scene::Scene;
 use super::{endpoints, places, rules, verdict};
 use crate::grouping::{self, Changes, Group};
-use crate::schema::{self, API_VERSION, Change, DaemonChange, LastChange};
+use crate::schema::{self, API_VERSION, Change, DaemonChange, LastChange, PolicyValue};
 
 /// Returns the explanation of a Service.
 pub(super) fn explanation(
@@ -29,6 +29,13 @@ pub(super) fn explanation(
         external_traffic_policy: places::policy_text(service.external_policy),
         affinity_seconds: service.affinity.map(|affinity| affinity.as_secs()),
         scheduler: (served.first()).map(|site| site.virtual_server.scheduler.0.to_string()),
+        policy: (explained.policy.iter())
+            .map(|value| PolicyValue {
+                field: value.field.name(),
+                value: value.value.clone(),
+                origin: value.origin.to_string(),
+            })
+            .collect(),
         slices: explained.slices,
         health_check: explained
             .health_check

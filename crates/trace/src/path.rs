@@ -24,6 +24,7 @@ pub fn trace<'a>(tables: &'a NodeTables, world: &'a World, probe: &Probe) -> Tra
     let node = Node {
         tables,
         world,
+        family,
         filter: Filter::new(tables, world, family),
         host_rules,
     };
@@ -34,6 +35,7 @@ pub fn trace<'a>(tables: &'a NodeTables, world: &'a World, probe: &Probe) -> Tra
 pub(crate) struct Node<'a> {
     pub(crate) tables: &'a NodeTables,
     pub(crate) world: &'a World,
+    pub(crate) family: AddressFamily,
     pub(crate) filter: Filter<'a>,
     pub(crate) host_rules: Option<HostRules>,
 }
@@ -44,6 +46,7 @@ impl<'a> Node<'a> {
         Self {
             tables: self.tables,
             world: self.world,
+            family: self.family,
             filter,
             host_rules: None,
         }
@@ -112,6 +115,7 @@ impl<'a> Node<'a> {
             from_bridge_port: matches!(at, At::Bridge(_)) && self.world.bridge_calls_iptables,
             sent_by: None,
             tracked: true,
+            answer: false,
         })
     }
 

@@ -42,6 +42,8 @@ pub struct Route {
     pub interface: Name,
     /// Source address of a socket that has chosen none.
     pub source: Option<IpAddr>,
+    /// True if this node accepts packets to the destination.
+    pub local: bool,
 }
 
 /// Looks up the routes to `addresses` in the network namespace of the calling thread, as `ip route
@@ -100,5 +102,10 @@ pub(super) fn decode(
             _ => {}
         }
     }
-    Ok(interface.map(|interface| Route { interface, source }))
+    let local = header[7] == RTN_LOCAL;
+    Ok(interface.map(|interface| Route {
+        interface,
+        source,
+        local,
+    }))
 }

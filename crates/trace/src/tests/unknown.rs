@@ -135,7 +135,6 @@ fn rules_of_other_programs_drop_packets_before_ipvs() {
     check_input(reject, PROBE, "unreachable admin-prohibited");
     let reset = "-A INPUT -p tcp -j REJECT --reject-with tcp-reset\n";
     check_input(reset, PROBE, "refused");
-    check_input("", "host -> 10.96.0.1:80/tcp", "podA seeing 10.96.0.1");
     check_input("", "host -> 10.96.0.1:22/tcp", "lost");
     let lo = "-A INPUT -i lo -j ACCEPT\n";
     check_input(lo, "host -> 10.96.0.1:22/tcp", "sshd seeing 10.96.0.1");
@@ -151,22 +150,6 @@ fn rules_of_other_programs_that_cannot_be_evaluated_are_errors() {
     check_input(&format!("{rule}\n-A INPUT -j ACCEPT\n"), PROBE, &expected);
     // Dropped in either case.
     check_input(&format!("{rule}\n-A INPUT -j DROP\n"), PROBE, "lost");
-}
-
-#[test]
-fn packets_without_connection_tracking_are_not_judged() {
-    let saved = "*raw\n-A PREROUTING -d 10.96.0.1/32 -j CT --notrack\nCOMMIT\n";
-    let expected = "cannot judge a packet that rule `-A PREROUTING -d 10.96.0.1/32 -j CT \
-                    --notrack`, of another program, exempts from connection tracking";
-    let world = with_host_rules(saved);
-    check_in(&world, SERVICE, "", PROBE, expected);
-    check_in(
-        &world,
-        SERVICE,
-        "",
-        "host -> 10.96.0.1:80/tcp",
-        "podA seeing 10.96.0.1",
-    );
 }
 
 #[test]
@@ -212,7 +195,7 @@ fn rules_of_other_programs_drop_packets_that_leave() {
     let direct = "podB -> 10.244.1.5:8080/tcp";
     let forward = ":FORWARD DROP [0:0]\n";
     check(forward, &ours, direct, "lost");
-    check(forward, &ours, PROBE, "podA seeing 10.244.1.6");
+    check(forward, &ours, PROBE, "lost");
     let accepted = rules("", "-A KUBE-FORWARD -j ACCEPT");
     check(forward, &accepted, direct, "podA seeing 10.244.1.6");
     let by_interface = ":FORWARD DROP [0:0]\n-A FORWARD -i cni0 -o cni0 -j ACCEPT\n";

@@ -58,10 +58,11 @@ impl Trace {
             verdict: TraceVerdict {
                 result: "notJudged",
                 text: String::new(),
+                outcomes: Vec::new(),
             },
             assumptions: subject.assumptions.to_vec(),
         };
-        let outcomes = match &trace.end {
+        let mut outcomes = match &trace.end {
             End::Outcome(outcome) => vec![only(&Ok(outcome.clone()), trace)],
             End::Unjudged(unjudged) => vec![only(&Err(unjudged.clone()), trace)],
             End::Balanced(balance) => {
@@ -70,7 +71,10 @@ impl Trace {
                 servers.filter_map(|real| real.outcome.clone()).collect()
             }
         };
-        document.verdict = verdict(&document, &outcomes);
+        if outcomes.is_empty() {
+            outcomes.push(no_real_server(&document));
+        }
+        document.verdict = verdict(&document, outcomes);
         document
     }
 
@@ -172,13 +176,13 @@ fn of_rule(rule: &RuleStep, built_in: &str) -> TracedRule {
     }
 }
 
-fn verdict(document: &Trace, outcomes: &[TraceOutcome]) -> TraceVerdict {
+fn verdict(document: &Trace, mut outcomes: Vec<TraceOutcome>) -> TraceVerdict {
     let is = |results: &[&str]| {
         outcomes
             .iter()
             .any(|outcome| results.contains(&outcome.result))
     };
-    let result = if outcomes.is_empty() || is(&["refused", "lost"]) {
+    let result = if is(&["refused", "lost"]) {
         "failed"
     } else if is(&["delivered", "notJudged"]) {
         "notJudged"
@@ -188,25 +192,28 @@ fn verdict(document: &Trace, outcomes: &[TraceOutcome]) -> TraceVerdict {
     let server = document.virtual_server.as_ref();
     let of = server.and_then(|server| server.service.as_ref());
     let of = of.map_or(String::new(), |service| format!("{service}: "));
-    let text = match outcomes {
-        [] => no_real_server(document, server),
-        [only] => only.text.clone(),
-        several => one_of(several),
-    };
+    let text = one_of(&outcomes);
+    outcomes.dedup();
     TraceVerdict {
         result,
         text: of + &text,
+        outcomes,
     }
 }
 
-fn no_real_server(document: &Trace, server: Option<&TracedVirtualServer>) -> String {
+fn no_real_server(document: &Trace) -> TraceOutcome {
+    let server = document.virtual_server.as_ref();
     let owner = server.map_or("the virtual server", |server| &server.key);
     let why = match document.real_servers.len() {
         0 => format!("{owner} has no real server"),
         1 => format!("the real server of {owner} gets no new connections"),
         count => format!("none of the {count} real servers of {owner} gets new connections"),
     };
-    format!("refused with ICMP port unreachable: {why}")
+    TraceOutcome {
+        result: "refused",
+        source: None,
+        text: format!("refused with ICMP port unreachable: {why}"),
+    }
 }
 
 fn one_of(outcomes: &[TraceOutcome]) -> String {

@@ -24,6 +24,7 @@ fn message_is_decoded() {
     let mut expected = Route {
         interface: "eth0".into(),
         source: None,
+        local: false,
     };
     assert_eq!(
         decode(&payload, &links).expect("a message"),
@@ -31,6 +32,8 @@ fn message_is_decoded() {
     );
     payload.extend([8, 0, 7, 0, 192, 0, 2, 1]);
     expected.source = "192.0.2.1".parse().ok();
+    payload[7] = 2;
+    expected.local = true;
     assert_eq!(decode(&payload, &links).expect("a message"), Some(expected));
     payload[7] = 7;
     assert_eq!(decode(&payload, &links).expect("a message"), None);

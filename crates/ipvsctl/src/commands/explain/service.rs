@@ -22,6 +22,7 @@ pub(super) fn explanation(
     let service = &explained.service;
     let served: Vec<&ServedSite> = served(explained).collect();
     let drift = drift(scene, &service.name, &served);
+    let node_changes = node_changes(scene);
     let mut object = schema::ServiceExplanation {
         api_version: API_VERSION,
         kind: "ServiceExplanation",
@@ -47,7 +48,8 @@ pub(super) fn explanation(
         rules: rules(&scene.input().desired, &served),
         findings: findings(scene, explained),
         drift,
-        node_drift: node_drift(scene),
+        node_drift: node_changes.len(),
+        node_changes,
         last_change: scene.last_change(&service.name).map(LastChange::from),
         verdict: schema::Verdict::default(),
     };
@@ -75,7 +77,8 @@ fn type_text(explained: &ServiceExplanation) -> &'static str {
     }
 }
 
-/// Returns the findings about the Service and its slices, and those about its clashes.
+/// Returns the findings about the Service and its slices, those about its clashes, and rules of
+/// other programs that harm its packets.
 fn findings(scene: &Scene, explained: &ServiceExplanation) -> Vec<schema::Finding> {
     let own = explained.findings.iter();
     let name = &explained.service.name;
@@ -83,7 +86,9 @@ fn findings(scene: &Scene, explained: &ServiceExplanation) -> Vec<schema::Findin
         .filter(|finding| finding.kind == "Service" && finding.object == *name)
         .filter(|finding| !explained.findings.contains(finding));
     let foreign = served(explained).filter_map(|site| scene.foreign(site));
-    let mut all: Vec<&model::Finding> = own.chain(others).chain(foreign).collect();
+    let keys = served(explained).map(|site| site.virtual_server.key);
+    let harmful = scene.harmful_rules(&keys.collect());
+    let mut all: Vec<&model::Finding> = own.chain(others).chain(foreign).chain(&harmful).collect();
     all.sort_by(|a, b| b.code.level().cmp(&a.code.level()).then_with(|| a.cmp(b)));
     all.dedup();
     all.into_iter().map(schema::Finding::from).collect()
@@ -192,14 +197,13 @@ fn needed(served: &[&ServedSite]) -> TableKeys {
     }
 }
 
-/// Returns the number of planned changes that concern all Services.
-fn node_drift(scene: &Scene) -> usize {
-    match scene.live() {
-        Some(_) => (scene.view().plan.ops())
-            .filter(|planned| is_of_node(&planned.op))
-            .count(),
-        None => 0,
-    }
+/// Returns the planned changes that concern all Services.
+fn node_changes(scene: &Scene) -> Vec<Change> {
+    let plan = scene.live().map(|_| &scene.view().plan);
+    let ops = plan.into_iter().flat_map(model::Plan::ops);
+    ops.filter(|planned| is_of_node(&planned.op))
+        .map(Change::from)
+        .collect()
 }
 
 fn is_of_node(op: &Op) -> bool {

@@ -32,7 +32,8 @@ pub use self::config::{Config, ConfigCheck, ConfigCommand, ConfigShow};
 pub use self::diff::{Diff, DiffFormat};
 pub use self::doctor::Doctor;
 pub use self::explain::{
-    AddressArgument, Explain, ExplainAddress, ExplainInput, ExplainPod, ExplainService, Subject,
+    AddressArgument, Explain, ExplainAddress, ExplainInput, ExplainPod, ExplainService,
+    PodArgument, Subject,
 };
 pub use self::export::{Export, ExportFormat};
 pub use self::get::{Get, What};
@@ -46,7 +47,7 @@ pub use self::source::{Compared, Files, Format, NodeArgs, Source};
 use self::source::{service_name, service_names, socket_address};
 pub(crate) use self::spelling::as_declared;
 pub use self::top::{Top, TopOrder};
-pub use self::trace::{Destination, Sender, Trace};
+pub use self::trace::{Destination, SenderArgument, Trace};
 pub use self::version::Version;
 
 const INPUT: &str = "Input";

@@ -12,10 +12,11 @@ use sources::node_state::NodeStateError;
 use sources::{ConfigErrors, SourceProblem};
 
 use crate::commands::apply::Refusal;
+use crate::input::pods::PodError;
 use crate::input::running::RunningError;
 use crate::input::surroundings::PacketError;
 use crate::schema::SchemaError;
-use crate::style;
+use crate::{style, suggest};
 
 /// Outcome of a command, the same for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +140,9 @@ pub enum Error {
     /// No command has this name.
     #[error("ipvsctl has no command `{0}`: see ipvsctl help")]
     NoCommand(String),
+    /// A pod has no address.
+    #[error(transparent)]
+    Pod(PodError),
     /// The packet of a trace cannot be built.
     #[error(transparent)]
     Packet(PacketError),
@@ -217,12 +221,11 @@ impl Error {
     }
 }
 
-/// Returns the end of an error that suggests names; empty without one.
+/// Returns the end of an error that suggests names of Services.
 fn suggestions(names: &[ObjectName]) -> String {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     match names.is_empty() {
         true => ": ipvsctl analyze counts the Services that were read".to_owned(),
-        false => format!(": did you mean {}?", names.join(" or ")),
+        false => suggest::question(names),
     }
 }
 

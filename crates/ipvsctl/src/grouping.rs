@@ -8,9 +8,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipvs::{RealServerKey, VirtualServerKey};
-use model::{Name, ObjectName, Op, OpEffect, Plan, PlannedOp, TableKeys};
+use model::{Name, ObjectName, Op, Plan, PlannedOp, ServicePortName, Summary, TableKeys};
 use planner::{Claims, EntryOwners};
 
 /// Group of changes by their Service port. Prints as a heading.
@@ -28,6 +29,10 @@ pub enum Group {
 }
 
 impl Group {
+    fn of(owner: &ServicePortName) -> Self {
+        Self::Service(owner.service.clone(), owner.port.clone())
+    }
+
     /// Returns the Service of the group, if it is one Service.
     #[must_use]
     pub fn service(&self) -> Option<&ObjectName> {
@@ -115,41 +120,24 @@ impl Kind {
     }
 }
 
-/// Number of changes of each effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Number of additions.
-    pub add: usize,
-    /// Number of changes of existing entries.
-    pub change: usize,
-    /// Number of deletions.
-    pub delete: usize,
+/// Selection of changes. An empty list selects everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selection<'s> {
+    /// Services that ask for the changed entries.
+    pub services: &'s [ObjectName],
+    /// Kinds of the changed entries.
+    pub kinds: &'s [Kind],
 }
 
-impl Counts {
-    /// Counts one change.
-    pub fn count(&mut self, effect: OpEffect) {
-        *match effect {
-            OpEffect::Add => &mut self.add,
-            OpEffect::Change => &mut self.change,
-            OpEffect::Delete => &mut self.delete,
-        } += 1;
-    }
-
-    /// Returns the number of all changes.
-    #[must_use]
-    pub fn total(self) -> usize {
-        self.add + self.change + self.delete
-    }
-}
-
-/// One change of a plan, with its owner.
+/// One change of a plan, in the group of a Service that asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change<'a> {
     /// Op and reason.
     pub planned: &'a PlannedOp,
     /// Number of other Services that ask for the same entry.
     pub others: usize,
+    /// True if the change is also in another group and counted there.
+    pub is_repeated: bool,
     /// Source of the change.
     pub origin: Origin,
 }
@@ -172,39 +160,62 @@ pub struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    /// Groups the changes of `plan`. `claims` are those of the compilation of the desired tables.
-    /// Takes time proportional to the number of changes and claims.
+    /// Groups the selected changes of `plan`. `claims` are those of the compilation of the desired
+    /// tables. Takes time proportional to the number of changes and claims.
+    ///
+    /// An entry that several Services share is in the group of the first, or in the group of each
+    /// selected Service that shares it.
     #[must_use]
-    pub fn of(plan: &'a Plan, claims: &Claims) -> Self {
+    pub fn of(plan: &'a Plan, claims: &Claims, selection: Selection<'_>) -> Self {
         let keys = shareable_keys(plan);
         let owners = match keys.is_empty() {
             true => EntryOwners::default(),
             false => claims.owners(&keys),
         };
-        Self::with_owners(plan, &owners)
+        Self::with_owners(plan, &owners, selection)
     }
 
     /// Groups the differences of two tables, of which no Services are known, by their kind.
     #[must_use]
-    pub fn of_tables(plan: &'a Plan) -> Self {
-        let change = |planned| Change {
-            planned,
-            others: 0,
-            origin: Origin::Tables,
-        };
-        let ops = plan.ops();
-        Self::grouped(ops.map(|planned| (Group::Tables(Kind::of(&planned.op)), change(planned))))
+    pub fn of_tables(plan: &'a Plan, kinds: &[Kind]) -> Self {
+        let ops = selected(plan, kinds).map(|(planned, kind)| {
+            let change = Change {
+                planned,
+                others: 0,
+                is_repeated: false,
+                origin: Origin::Tables,
+            };
+            (Group::Tables(kind), change)
+        });
+        Self::grouped(ops)
     }
 
-    pub(crate) fn with_owners(plan: &'a Plan, owners: &EntryOwners) -> Self {
-        let change = |planned, others| Change {
-            planned,
-            others,
-            origin: Origin::Plan,
-        };
-        Self::grouped(plan.ops().map(|planned| {
-            let (group, others) = owner_of(planned, owners);
-            (group, change(planned, others))
+    pub(crate) fn with_owners(
+        plan: &'a Plan,
+        owners: &EntryOwners,
+        selection: Selection<'_>,
+    ) -> Self {
+        let Selection { services, kinds } = selection;
+        Self::grouped(selected(plan, kinds).flat_map(|(planned, _)| {
+            let owners = owners_of(planned, owners);
+            let groups: Vec<Group> = match (owners, services) {
+                ([], []) => vec![unowned(&planned.op)],
+                ([first, ..], []) => vec![Group::of(first)],
+                (owners, services) => (owners.iter())
+                    .filter(|owner| services.contains(&owner.service))
+                    .map(|owner| Group::of(owner))
+                    .collect(),
+            };
+            let others = owners.len().saturating_sub(1);
+            (groups.into_iter().enumerate()).map(move |(number, group)| {
+                let change = Change {
+                    planned,
+                    others,
+                    is_repeated: number > 0,
+                    origin: Origin::Plan,
+                };
+                (group, change)
+            })
         }))
     }
 
@@ -222,54 +233,41 @@ impl<'a> Changes<'a> {
         Self { groups }
     }
 
-    /// Keeps the changes of these Services and kinds. An empty list keeps all of them.
-    pub fn retain(&mut self, services: &[ObjectName], kinds: &[Kind]) {
-        self.groups.retain(|group, changes| {
-            if !kinds.is_empty() {
-                changes.retain(|change| kinds.contains(&Kind::of(&change.planned.op)));
-            }
-            let is_named = |service| services.contains(service);
-            !changes.is_empty() && (services.is_empty() || group.service().is_some_and(is_named))
-        });
-    }
-
-    /// Returns every change.
+    /// Returns every change once.
     pub fn iter(&self) -> impl Iterator<Item = &Change<'a>> {
-        self.groups.values().flatten()
+        let changes = self.groups.values().flatten();
+        changes.filter(|change| !change.is_repeated)
     }
 
     /// Returns the number of changes of each kind that has any.
     #[must_use]
-    pub fn by_kind(&self) -> BTreeMap<Kind, Counts> {
-        let mut counts: BTreeMap<Kind, Counts> = BTreeMap::new();
+    pub fn by_kind(&self) -> BTreeMap<Kind, Summary> {
+        let mut counts: BTreeMap<Kind, Summary> = BTreeMap::new();
         for change in self.iter() {
             let op = &change.planned.op;
-            counts.entry(Kind::of(op)).or_default().count(op.effect());
+            counts.entry(Kind::of(op)).or_default().count(op);
         }
         counts
     }
 
     /// Returns the number of changes of all kinds.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        self.iter()
-            .for_each(|change| counts.count(change.planned.op.effect()));
-        counts
+    pub fn summary(&self) -> Summary {
+        self.iter().map(|change| &change.planned.op).collect()
     }
 
-    /// Returns the Services that the plan concerns, each with its number of changes. An entry that
-    /// several Services share counts for the first.
+    /// Returns the number of changes of each group, the ports of a Service as one group without
+    /// port.
     #[must_use]
-    pub fn services(&self) -> BTreeMap<&ObjectName, Counts> {
-        let mut services: BTreeMap<&ObjectName, Counts> = BTreeMap::new();
+    pub fn by_service(&self) -> BTreeMap<Group, Summary> {
+        let mut services: BTreeMap<Group, Summary> = BTreeMap::new();
         for (group, changes) in &self.groups {
-            if let Some(service) = group.service() {
-                let counts = services.entry(service).or_default();
-                changes
-                    .iter()
-                    .for_each(|change| counts.count(change.planned.op.effect()));
-            }
+            let service = match group {
+                Group::Service(service, _) => Group::Service(service.clone(), "".into()),
+                Group::Node | Group::NoService | Group::Tables(_) => group.clone(),
+            };
+            let counts = services.entry(service).or_default();
+            (changes.iter()).for_each(|change| counts.count(&change.planned.op));
         }
         services
     }
@@ -297,33 +295,45 @@ fn shareable_keys(plan: &Plan) -> TableKeys {
     }
 }
 
-/// Returns the group of a change, and the number of other Services that ask for the entry.
-fn owner_of(planned: &PlannedOp, owners: &EntryOwners) -> (Group, usize) {
+/// Returns the changes of these kinds, with their kind.
+fn selected<'a>(plan: &'a Plan, kinds: &[Kind]) -> impl Iterator<Item = (&'a PlannedOp, Kind)> {
+    (plan.ops())
+        .map(|planned| (planned, Kind::of(&planned.op)))
+        .filter(|(_, kind)| kinds.is_empty() || kinds.contains(kind))
+}
+
+/// Returns a port of each Service that asks for the changed entry.
+fn owners_of<'o>(planned: &'o PlannedOp, owners: &'o EntryOwners) -> &'o [Arc<ServicePortName>] {
     let found = match &planned.op {
         Op::AddAddress(address) => owners.addresses.get(address),
         Op::AddEntry(set, entry) => owners.entries.get(&(set.clone(), *entry)),
         _ => None,
     };
-    let (owner, others) = match found {
-        Some(found) => (Some(&found.first), found.others),
-        None => (planned.owner.as_ref(), 0),
-    };
-    let group = match (owner, &planned.op) {
-        (Some(owner), _) => Group::Service(owner.service.clone(), owner.port.clone()),
-        (
-            None,
-            Op::EnsureDevice
-            | Op::DelDevice
-            | Op::SetSysctl(..)
-            | Op::SetTimeouts(_)
-            | Op::CreateSet(..)
-            | Op::ReplaceSet(..)
-            | Op::DestroySet(_)
-            | Op::PatchRules(..),
-        ) => Group::Node,
-        (None, _) => Group::NoService,
-    };
-    (group, others)
+    found.map_or(planned.owner.as_slice(), Vec::as_slice)
+}
+
+/// Returns the group of a change without Service.
+fn unowned(op: &Op) -> Group {
+    match op {
+        Op::EnsureDevice
+        | Op::DelDevice
+        | Op::SetSysctl(..)
+        | Op::SetTimeouts(_)
+        | Op::CreateSet(..)
+        | Op::ReplaceSet(..)
+        | Op::DestroySet(_)
+        | Op::PatchRules(..) => Group::Node,
+        Op::AddEntry(..)
+        | Op::DelEntry(..)
+        | Op::AddAddress(_)
+        | Op::DelAddress(_)
+        | Op::AddVirtualServer(_)
+        | Op::SetVirtualServer(_)
+        | Op::DelVirtualServer(_)
+        | Op::AddRealServer(..)
+        | Op::SetRealServer(..)
+        | Op::DelRealServer(..) => Group::NoService,
+    }
 }
 
 fn address(op: &Op) -> Option<IpAddr> {

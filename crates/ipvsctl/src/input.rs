@@ -10,12 +10,14 @@ pub mod facts;
 pub mod live;
 pub mod node;
 pub mod owners;
+pub mod pods;
 pub mod running;
 pub mod surroundings;
 pub mod view;
 
 use model::{ClusterState, Desired, NodeConfig, NodeState};
 use planner::Claims;
+use sources::PodAddresses;
 
 use self::cluster::Cluster;
 use self::node::Node;
@@ -42,6 +44,8 @@ pub struct Input {
     /// True if all of the input was read. Otherwise a missing object may exist, and nothing is
     /// deleted.
     pub whole: bool,
+    /// Addresses of pods, if they were asked for.
+    pub pods: PodAddresses,
 }
 
 impl Input {
@@ -51,6 +55,7 @@ impl Input {
         let Cluster {
             state: cluster,
             whole,
+            pods,
         } = cluster;
         let config = node.config.node;
         let of_status = || cluster.node(&config.node_name).map(NodeState::of_status);
@@ -64,6 +69,7 @@ impl Input {
             findings,
             services: cluster.service_names().count(),
             whole,
+            pods,
             cluster,
         }
     }

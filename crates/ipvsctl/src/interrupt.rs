@@ -1,13 +1,20 @@
 //! Signals that end a command: SIGINT, SIGTERM and SIGHUP.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
+use std::{process, thread};
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Error;
+
+/// Exit status after a second signal.
+pub const ENDED_AT_ONCE: i32 = 2;
+
+/// Maximum time of the last action after a second signal. A terminal or a pipe that accepts no
+/// output would otherwise delay the end forever.
+const LAST_ACTION: Duration = Duration::from_secs(1);
 
 /// True once the command is to end. Clones share the state.
 #[derive(Clone, Debug, Default)]
@@ -16,22 +23,17 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Handles the signals from now on. A first signal ends the command, and later ones do nothing.
+    /// Handles the signals from now on. The first one ends the command at its next check, and calls
+    /// `first`. The second one calls `second` and ends the process with [`ENDED_AT_ONCE`], also if
+    /// a reading or an output hangs.
     ///
     /// # Errors
     ///
     /// A handler cannot be installed.
-    pub fn install() -> Result<Self, Error> {
-        Self::install_with(|_| {})
-    }
-
-    /// Handles the signals from now on. The first signal ends the command. After each signal
-    /// `then` is called with its number, from 1.
-    ///
-    /// # Errors
-    ///
-    /// A handler cannot be installed.
-    pub fn install_with(then: impl Fn(u32) + Send + 'static) -> Result<Self, Error> {
+    pub fn install(
+        first: impl FnOnce() + Send + 'static,
+        second: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, Error> {
         let interrupt = Self::default();
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -49,14 +51,18 @@ impl Interrupt {
         };
         let ended = interrupt.clone();
         thread::spawn(move || {
-            for number in 1.. {
+            let mut wait = || {
                 runtime.block_on(async {
                     let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
                     futures::future::select_all(waits).await;
                 });
-                ended.set();
-                then(number);
-            }
+            };
+            wait();
+            ended.set();
+            thread::spawn(first);
+            wait();
+            within(LAST_ACTION, second);
+            process::exit(ENDED_AT_ONCE);
         });
         Ok(interrupt)
     }
@@ -86,6 +92,17 @@ impl Interrupt {
     }
 }
 
+/// Runs `action`, and returns once it has ended or `limit` is over.
+fn within(limit: Duration, action: impl FnOnce() + Send + 'static) {
+    let (sender, ended) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        action();
+        drop(sender);
+    });
+    // The sender is dropped at the end of the action, also if it panics.
+    let _ = ended.recv_timeout(limit);
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -96,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_signal_ends_the_command_and_not_the_process() {
-        let interrupt = Interrupt::install().expect("handlers");
+        let interrupt = Interrupt::install(|| {}, || {}).expect("handlers");
         assert!(!interrupt.is_set());
         kill_process(getpid(), Signal::TERM).expect("a signal");
         let deadline = Instant::now() + Duration::from_secs(10);

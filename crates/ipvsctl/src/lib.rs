@@ -33,6 +33,7 @@ pub mod output;
 pub mod reference;
 pub mod schema;
 pub mod style;
+pub mod suggest;
 pub mod top;
 
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use ipvs::Connections;
-use model::{Leftovers, Level, Op, OpEffect, Plan, Snapshot, Summary};
+use model::{Leftovers, Level, Op, Plan, Snapshot, Summary};
 use sources::proxy::Running;
 
 pub use self::cause::Cause;
@@ -39,11 +39,7 @@ impl Migration {
         let mut causes: BTreeMap<Cause, Summary> = BTreeMap::new();
         for planned in self.plan.ops() {
             let summary = causes.entry(Cause::of(planned)).or_default();
-            match planned.op.effect() {
-                OpEffect::Add => summary.add += 1,
-                OpEffect::Change => summary.change += 1,
-                OpEffect::Delete => summary.delete += 1,
-            }
+            summary.count(&planned.op);
         }
         causes
     }

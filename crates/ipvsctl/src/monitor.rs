@@ -5,10 +5,16 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`tables`] | readings at a small cost |
+//! | [`pace`] | pauses between readings |
 //! | [`changes`] | differences of two readings |
+//! | [`log`] | the log of kube-ipvsd |
 //! | [`authors`] | changes that kube-ipvsd made |
 //!
-//! All of them are pure.
+//! Only [`tables`] and [`log`] do IO.
 
 pub mod authors;
 pub mod changes;
+pub mod log;
+pub mod pace;
+pub mod tables;

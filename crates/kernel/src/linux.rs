@@ -50,7 +50,7 @@ pub use rules::{
 use sets::Sets;
 pub use stop::StopSignal;
 use sysctls::Sysctls;
-pub use sysctls::setting;
+pub use sysctls::{read_setting, setting};
 pub use udp_flows::{Cleared, Conntrack, ConntrackError};
 use virtual_servers::VirtualServers;
 

@@ -80,9 +80,10 @@ impl Hook {
 
     /// Returns true if `action` is harmful at this hook: a drop in `filter`, no tracking in `raw`.
     fn is_harm(self, action: &Action) -> bool {
-        match self.is_filter() {
-            true => *action == Action::Drop,
-            false => *action == Action::NoTrack,
+        match action {
+            Action::Drop | Action::Reject(_) => self.is_filter(),
+            Action::NoTrack => !self.is_filter(),
+            _ => false,
         }
     }
 }
@@ -116,6 +117,8 @@ struct HostRule {
 enum Action {
     Accept,
     Drop,
+    /// Drops the packet and answers as this value of `--reject-with` says.
+    Reject(Name),
     NoTrack,
     Return,
     Jump(Name),
@@ -155,10 +158,19 @@ pub struct HostPath {
 pub enum HostVerdict {
     /// No rule or policy is harmful for the packet.
     Unharmed,
-    /// This rule in backquotes, or this policy, is.
-    Harmed(String),
+    /// A rule or policy is.
+    Harmed(HarmfulTarget),
     /// The result depends on this rule, which cannot be evaluated.
     Unknown(String),
+}
+
+/// The rule or policy that ends the path of a packet, or exempts it from connection tracking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HarmfulTarget {
+    /// The rule in backquotes, or the policy.
+    pub by: String,
+    /// Value of `--reject-with` of a rule that answers the packet; `None` if nothing is answered.
+    pub reject_with: Option<Name>,
 }
 
 /// A rule or policy that drops a packet or exempts it from connection tracking.
@@ -234,9 +246,9 @@ impl HostRules {
             doubt: None,
             threat: None,
         };
-        let by = walk.harm()?;
+        let harm = walk.harm()?;
         Some(Harm {
-            by,
+            by: harm.by,
             unless: walk.unless,
         })
     }
@@ -270,7 +282,7 @@ impl HostRules {
         let harm = walk.harm();
         match (harm, walk.doubt, walk.threat) {
             (_, Some(rule), _) | (None, None, Some(rule)) => HostVerdict::Unknown(rule),
-            (Some(by), None, _) => HostVerdict::Harmed(by),
+            (Some(harm), None, _) => HostVerdict::Harmed(harm),
             (None, None, None) => HostVerdict::Unharmed,
         }
     }
@@ -296,22 +308,31 @@ struct Walk<'a> {
 }
 
 /// State of a packet at the end of a chain.
-enum Flow {
+enum Flow<'a> {
     /// The packet continues after the rule that jumped to the chain.
     Next,
     /// The packet left all chains unharmed, or its fate is unknown.
     Safe,
     /// The packet was dropped or exempted from tracking by this rule.
-    Harmed(Name),
+    Harmed(&'a HostRule),
 }
 
-impl Walk<'_> {
-    /// Evaluates the hook, and returns the rule in backquotes, or the policy, that is harmful.
-    fn harm(&mut self) -> Option<String> {
+impl<'a> Walk<'a> {
+    /// Evaluates the hook, and returns the rule or policy that is harmful.
+    fn harm(&mut self) -> Option<HarmfulTarget> {
         let chain = self.hook.chain();
         match self.chain(chain, true, 0) {
-            Flow::Next if self.rules.drops => Some(format!("policy DROP of chain {chain}")),
-            Flow::Harmed(rule) => Some(format!("rule `{rule}`")),
+            Flow::Next if self.rules.drops => Some(HarmfulTarget {
+                by: format!("policy DROP of chain {chain}"),
+                reject_with: None,
+            }),
+            Flow::Harmed(rule) => Some(HarmfulTarget {
+                by: format!("rule `{}`", rule.text),
+                reject_with: match &rule.action {
+                    Action::Reject(with) => Some(with.clone()),
+                    _ => None,
+                },
+            }),
             Flow::Next | Flow::Safe => None,
         }
     }
@@ -322,9 +343,11 @@ impl Walk<'_> {
             action if self.hook.is_harm(action) => (!sure).then_some(&mut self.threat),
             Action::Leave => Some(&mut self.doubt),
             Action::Pass | Action::NoTrack | Action::Jump(_) => None,
-            Action::Accept | Action::Drop | Action::Return | Action::Goto(_) => {
-                (!sure).then_some(&mut self.doubt)
-            }
+            Action::Accept
+            | Action::Drop
+            | Action::Reject(_)
+            | Action::Return
+            | Action::Goto(_) => (!sure).then_some(&mut self.doubt),
         };
         if let Some(note) = note {
             note.get_or_insert_with(|| format!("`{}`", rule.text));
@@ -333,7 +356,7 @@ impl Walk<'_> {
 
     /// Evaluates `chain`. If `certain` is false, the packet may not reach the chain, and nothing
     /// found there is certain.
-    fn chain(&mut self, chain: &str, mut certain: bool, depth: usize) -> Flow {
+    fn chain(&mut self, chain: &str, mut certain: bool, depth: usize) -> Flow<'a> {
         if depth > MAX_DEPTH {
             let limit = || format!("more than {MAX_DEPTH} nested jumps");
             self.doubt.get_or_insert_with(limit);
@@ -356,10 +379,10 @@ impl Walk<'_> {
             match &rule.action {
                 action if self.hook.is_harm(action) => {
                     if sure {
-                        return Flow::Harmed(rule.text.clone());
+                        return Flow::Harmed(rule);
                     }
                 }
-                Action::Accept | Action::Drop | Action::Leave => {
+                Action::Accept | Action::Drop | Action::Reject(_) | Action::Leave => {
                     if sure {
                         return Flow::Safe;
                     }

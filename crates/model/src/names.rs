@@ -1,5 +1,9 @@
 //! Names of Kubernetes objects.
 
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,7 +28,7 @@ pub enum NameKind {
 ///
 /// A Service and a VirtualServer with the same namespace and name have different names, since both
 /// may own entries of the tables. VirtualServers follow all other objects in the order of names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ObjectName {
     /// The kind of the object.
     pub kind: NameKind,
@@ -82,6 +86,25 @@ impl ObjectName {
         self.kind == NameKind::Kubernetes
             && &*self.namespace == "default"
             && &*self.name == "kubernetes"
+    }
+}
+
+impl Ord for ObjectName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Names in one namespace share its text, which then need not be compared.
+        let namespace = || match Name::ptr_eq(&self.namespace, &other.namespace) {
+            true => Ordering::Equal,
+            false => self.namespace.cmp(&other.namespace),
+        };
+        (self.kind.cmp(&other.kind))
+            .then_with(namespace)
+            .then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for ObjectName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -347,11 +347,7 @@ impl Plan {
     /// Counts the ops by effect.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        for planned in self.ops() {
-            summary.count(&planned.op);
-        }
-        summary
+        self.ops().map(|planned| &planned.op).collect()
     }
 }
 
@@ -374,6 +370,20 @@ impl Summary {
             OpEffect::Change => self.change += 1,
             OpEffect::Delete => self.delete += 1,
         }
+    }
+
+    /// Returns the number of all ops.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.add + self.change + self.delete
+    }
+}
+
+impl<'a> FromIterator<&'a Op> for Summary {
+    fn from_iter<I: IntoIterator<Item = &'a Op>>(ops: I) -> Self {
+        let mut summary = Self::default();
+        ops.into_iter().for_each(|op| summary.count(op));
+        summary
     }
 }
 

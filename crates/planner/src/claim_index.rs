@@ -72,22 +72,21 @@ impl Ranked {
 /// Returns the claims at one key that are programmed. They belong to the Service port with the
 /// highest precedence.
 fn winning(claims: &[Ranked]) -> &[Ranked] {
-    let others = claims
-        .iter()
-        .position(|claim| claim.precedence() != claims[0].precedence());
-    &claims[..others.unwrap_or(claims.len())]
+    let is_beaten = |claim: &Ranked| claim.precedence() != claims[0].precedence();
+    let beaten = claims.iter().skip(1).position(is_beaten);
+    beaten.map_or(claims, |first| &claims[..=first])
 }
 
 /// Returns true if several Service ports claim the key.
 fn is_contested(claims: &[Ranked]) -> bool {
-    claims.len() > 1 && winning(claims).len() < claims.len()
+    winning(claims).len() < claims.len()
 }
 
-/// State of the claims at one key.
-struct Standing {
-    winners: Vec<Ranked>,
-    /// True if another Service port claims the key as well.
-    is_contested: bool,
+/// Claims of one Service at one key, before and after a replacement.
+#[derive(Default)]
+struct Exchange {
+    before: Vec<Ranked>,
+    after: Vec<Ranked>,
 }
 
 /// Source of findings that are replaced together.
@@ -148,7 +147,6 @@ impl ClaimIndex {
     /// Returns the claims that are programmed.
     pub(crate) fn winning_claims(&self) -> impl Iterator<Item = &Claim> {
         (self.claims.values())
-            .filter(|claims| !claims.is_empty())
             .flat_map(|claims| winning(claims))
             .map(|ranked| ranked.claim.as_ref())
     }
@@ -244,23 +242,12 @@ impl ClaimIndex {
         if self.parts.get(service).map(Arc::as_ref) == part.as_ref() {
             return TableKeys::default();
         }
-        let before = self.parts.remove(service).unwrap_or_default();
         let after = part.map(Arc::new);
-        if let Some(part) = &after {
-            self.parts.insert(service.clone(), part.clone());
-        }
-        let after = after.unwrap_or_default();
-        let claims = before.claims.iter().chain(&after.claims);
-        let standings: BTreeMap<VirtualServerKey, Standing> = claims
-            .map(|claim| claim.entry.server.key)
-            .map(|key| (key, self.standing(&key)))
-            .collect();
-        for claim in &before.claims {
-            self.remove(before.created, claim);
-        }
-        for claim in &after.claims {
-            self.insert(after.created, claim);
-        }
+        let before = match &after {
+            Some(part) => self.parts.insert(service.clone(), part.clone()),
+            None => self.parts.remove(service),
+        };
+        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
         self.replace_filter_state(service, &before, &after);
         let without_local = &mut self.desired.without_local_endpoints;
         if after.without_local.is_empty() {
@@ -268,70 +255,16 @@ impl ClaimIndex {
         } else {
             without_local.insert(service.clone(), after.without_local.clone());
         }
-        for (part, exist) in [(&before, false), (&after, true)] {
-            self.record_contests(&standings, part, exist);
+        let mut exchanges: BTreeMap<VirtualServerKey, Exchange> = BTreeMap::new();
+        for claim in &before.claims {
+            let exchange = exchanges.entry(claim.entry.server.key).or_default();
+            exchange.before.push(Ranked::new(before.created, claim));
         }
-        let mut touched = self.settle(standings);
-        touched.merge(self.sets.take_touched());
-        touched
-    }
-
-    fn insert(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
-        // Nearly every key has one claim.
-        let claims =
-            (self.claims.entry(claim.entry.server.key)).or_insert_with(|| Vec::with_capacity(1));
-        let ranked = Ranked::new(created, claim);
-        match claims.binary_search_by(|other| other.place().cmp(&ranked.place())) {
-            Ok(at) => claims[at] = ranked,
-            Err(at) => claims.insert(at, ranked),
+        for claim in &after.claims {
+            let exchange = exchanges.entry(claim.entry.server.key).or_default();
+            exchange.after.push(Ranked::new(after.created, claim));
         }
-    }
-
-    fn remove(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
-        let key = claim.entry.server.key;
-        let Some(claims) = self.claims.get_mut(&key) else {
-            return;
-        };
-        let ranked = Ranked::new(created, claim);
-        if let Ok(at) = claims.binary_search_by(|other| other.place().cmp(&ranked.place())) {
-            claims.remove(at);
-        }
-        if claims.is_empty() {
-            self.claims.remove(&key);
-        }
-    }
-
-    fn standing(&self, key: &VirtualServerKey) -> Standing {
-        let claims: &[Ranked] = self.claims.get(key).map_or(&[], Vec::as_slice);
-        let winners = if claims.is_empty() {
-            claims
-        } else {
-            winning(claims)
-        };
-        Standing {
-            winners: winners.to_vec(),
-            is_contested: is_contested(claims),
-        }
-    }
-
-    /// Records the claims of `part` at keys that are or were contested. `exist` is true for claims
-    /// that exist now. `before` is the state before the change.
-    fn record_contests(
-        &mut self,
-        before: &BTreeMap<VirtualServerKey, Standing>,
-        part: &ServiceClaims,
-        exist: bool,
-    ) {
-        for claim in &part.claims {
-            let key = claim.entry.server.key;
-            let Some(before) = before.get(&key) else {
-                continue;
-            };
-            let claims = self.claims.get(&key).map(Vec::as_slice);
-            let is_contested = before.is_contested || claims.is_some_and(is_contested);
-            let winner = before.winners.first().map(|ranked| &ranked.claim.owner);
-            (self.contests).record(key, is_contested, winner, &claim.owner, exist);
-        }
+        self.settle(exchanges)
     }
 
     /// Replaces the set entries and the health check of a Service, which belong to no virtual
@@ -391,23 +324,58 @@ impl ClaimIndex {
         }
     }
 
-    /// Updates the desired tables, and returns the keys that changed. `before` is the state before
-    /// the change.
-    fn settle(&mut self, before: BTreeMap<VirtualServerKey, Standing>) -> TableKeys {
-        let mut touched = TableKeys::default();
+    /// Replaces claims, updates the desired tables, and returns the keys that changed.
+    fn settle(&mut self, exchanges: BTreeMap<VirtualServerKey, Exchange>) -> TableKeys {
+        let mut virtual_servers = BTreeSet::new();
         let mut addresses = BTreeSet::new();
-        for (key, before) in before {
-            let winners = self.standing(&key).winners;
-            if self.set_winner(key, &before.winners, &winners) {
-                touched.virtual_servers.insert(key);
+        for (key, exchange) in exchanges {
+            let [before, winners] = self.exchange(key, &exchange);
+            if self.set_winner(key, &before, &winners) {
+                virtual_servers.insert(key);
             }
-            for Ranked { claim, .. } in before.winners.iter().chain(&winners) {
+            for Ranked { claim, .. } in before.iter().chain(&winners) {
                 addresses.extend(claim.bound.or_else(|| claim.address_with_every_port()));
             }
         }
         addresses.retain(|address| self.settle_address(*address));
-        touched.addresses = addresses;
-        touched
+        TableKeys {
+            virtual_servers,
+            addresses,
+            entries: self.sets.take_touched(),
+            ..TableKeys::default()
+        }
+    }
+
+    /// Replaces claims at `key`, and records them if the key is or was contested. Returns the
+    /// winning claims before and after.
+    fn exchange(&mut self, key: VirtualServerKey, exchange: &Exchange) -> [Vec<Ranked>; 2] {
+        // Nearly every key has one claim.
+        let claims = (self.claims.entry(key)).or_insert_with(|| Vec::with_capacity(1));
+        let winners_before = winning(claims).to_vec();
+        let was_contested = is_contested(claims);
+        for claim in &exchange.before {
+            if let Ok(at) = claims.binary_search_by(|other| other.place().cmp(&claim.place())) {
+                claims.remove(at);
+            }
+        }
+        for claim in &exchange.after {
+            match claims.binary_search_by(|other| other.place().cmp(&claim.place())) {
+                Ok(at) => claims[at] = claim.clone(),
+                Err(at) => claims.insert(at, claim.clone()),
+            }
+        }
+        let winners = winning(claims).to_vec();
+        let is_contested = was_contested || is_contested(claims);
+        if claims.is_empty() {
+            self.claims.remove(&key);
+        }
+        let winner = winners_before.first().map(|ranked| &ranked.claim.owner);
+        for (claims, exist) in [(&exchange.before, false), (&exchange.after, true)] {
+            for Ranked { claim, .. } in claims {
+                (self.contests).record(key, is_contested, winner, &claim.owner, exist);
+            }
+        }
+        [winners_before, winners]
     }
 
     /// Replaces the claims `before` at `key` with the winning claims. Returns true if the virtual
@@ -446,28 +414,24 @@ impl ClaimIndex {
 
     /// Binds `address` if a winning claim needs it. Returns true if the desired addresses changed.
     fn settle_address(&mut self, address: IpAddr) -> bool {
-        let winners = || at_address(&self.claims, address).flat_map(|(_, claims)| winning(claims));
-        let wanted_by = winners()
-            .filter(|ranked| ranked.claim.bound == Some(address))
-            .map(|ranked| &ranked.claim.owner);
+        let claims = at_address(&self.claims, address).flat_map(|(_, claims)| winning(claims));
+        let winners: Vec<&Claim> = claims.map(|ranked| &*ranked.claim).collect();
+        let wanted_by = (winners.iter())
+            .filter(|claim| claim.bound == Some(address))
+            .map(|claim| &claim.owner);
         // An address shared with the API server's Service is added as early as that Service.
         let owner = wanted_by.min_by_key(|owner| (!owner.service.is_api_server(), *owner));
         let owner = owner.cloned();
         let wanted = owner.is_some();
         // The rules refuse packets to an address of this set at ports that no other set has.
         let in_set =
-            wanted && winners().all(|ranked| ranked.claim.address_with_every_port().is_none());
+            wanted && (winners.iter()).all(|claim| claim.address_with_every_port().is_none());
         match owner {
             Some(owner) => self.desired.owners.addresses.insert(address, owner),
             None => self.desired.owners.addresses.remove(&address),
         };
         let tables = &mut self.desired.tables;
-        let bound = lower::bound(address);
-        match (self.sets.contains(&tables.sets, bound), in_set) {
-            (false, true) => self.sets.add(&mut tables.sets, bound),
-            (true, false) => self.sets.remove(&mut tables.sets, bound),
-            (true, true) | (false, false) => {}
-        }
+        (self.sets).put(&mut tables.sets, lower::bound(address), in_set);
         match wanted {
             true => tables.addresses.insert(address),
             false => tables.addresses.remove(&address),

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,15 +23,10 @@ use crate::lower::{self, SetEntry};
 #[derive(Debug)]
 pub struct Claims(ClaimIndex);
 
-/// Services that ask for one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryOwner {
-    /// A port of the API server's Service if it asks for the entry, otherwise the first port by
-    /// name. The port's name is empty if the entry belongs to the Service as a whole.
-    pub first: Arc<ServicePortName>,
-    /// Number of other Services that ask for the entry.
-    pub others: usize,
-}
+/// Services that ask for one entry, each by its first port. The API server's Service comes first,
+/// the others follow by name. Never empty. A port's name is empty if the entry belongs to the
+/// Service as a whole.
+pub type EntryOwner = Vec<Arc<ServicePortName>>;
 
 /// Owners of addresses and of entries of sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,11 +69,9 @@ struct Search {
     entries: BTreeMap<SetEntry, Found>,
 }
 
+/// Ports that ask for one entry, in any order.
 #[derive(Default)]
-struct Found {
-    first: Option<Arc<ServicePortName>>,
-    services: BTreeSet<ObjectName>,
-}
+struct Found(Vec<Arc<ServicePortName>>);
 
 impl Search {
     fn new(keys: &TableKeys) -> Self {
@@ -112,13 +105,13 @@ impl Search {
 
     fn entry(&mut self, entry: SetEntry, owner: &Arc<ServicePortName>) {
         if let Some(found) = self.entries.get_mut(&entry) {
-            found.add(owner);
+            found.0.push(owner.clone());
         }
     }
 
     fn address(&mut self, address: IpAddr, owner: &Arc<ServicePortName>) {
         if let Some(found) = self.addresses.get_mut(&address) {
-            found.add(owner);
+            found.0.push(owner.clone());
         }
         self.entry(lower::bound(address), owner);
     }
@@ -161,21 +154,15 @@ impl Search {
 }
 
 impl Found {
-    fn add(&mut self, owner: &Arc<ServicePortName>) {
-        let rank = |port: &ServicePortName| !port.service.is_api_server();
-        if (self.first.as_ref()).is_none_or(|first| (rank(owner), owner) < (rank(first), first)) {
-            self.first = Some(owner.clone());
-        }
-        if !self.services.contains(&owner.service) {
-            self.services.insert(owner.service.clone());
-        }
-    }
-
+    /// Returns the first port of each Service; `None` without ports.
     fn owner(self) -> Option<EntryOwner> {
-        Some(EntryOwner {
-            first: self.first?,
-            others: self.services.len().saturating_sub(1),
-        })
+        let Self(mut ports) = self;
+        ports.sort_by(|one, other| {
+            let rank = |port: &ServicePortName| !port.service.is_api_server();
+            (rank(one), one).cmp(&(rank(other), other))
+        });
+        ports.dedup_by(|next, port| next.service == port.service);
+        (!ports.is_empty()).then_some(ports)
     }
 }
 

@@ -37,6 +37,7 @@ use model::{ClusterEvent, Object, ObjectKind, ObjectName, SafeText};
 use self::converted::{Converted, ConvertedKey};
 pub use self::error::{FileError, FileErrorKind};
 use self::file::File;
+use crate::pods::PodAddresses;
 
 /// Contents of a set of files.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +52,8 @@ pub struct FileObjects {
     pub other_kinds: BTreeMap<SafeText, usize>,
     /// True if a path could not be read at all. A missing object does not count as deleted then.
     pub incomplete: bool,
+    /// Addresses of pods, if [`read_with_pods`] has read the files.
+    pub pods: PodAddresses,
 }
 
 impl FileObjects {
@@ -76,12 +79,21 @@ pub fn read(paths: &[PathBuf]) -> FileObjects {
     FileSet::new(paths.to_vec()).read()
 }
 
+/// Does the same as [`read`], and collects the addresses of pods: those of endpoints, headless
+/// Services included.
+#[must_use]
+pub fn read_with_pods(paths: &[PathBuf]) -> FileObjects {
+    let mut set = FileSet::new(paths.to_vec());
+    set.with_pods = true;
+    set.read()
+}
+
 /// Parses the text of the file at `path`. Errors contain the path.
 #[must_use]
 pub fn parse(path: &Path, text: &str) -> FileObjects {
     let mut found = FileObjects::default();
     let mut merged = Merged::default();
-    FileSet::new(Vec::new()).add(path, file::parse(path, text), &mut merged, &mut found);
+    FileSet::new(Vec::new()).add(path, file::parse(path, text, None), &mut merged, &mut found);
     found.objects = merged.into_objects();
     found
 }
@@ -95,6 +107,7 @@ pub fn parse(path: &Path, text: &str) -> FileObjects {
 pub struct FileSet {
     paths: Vec<PathBuf>,
     known: BTreeMap<PathBuf, BTreeMap<ConvertedKey, Converted>>,
+    with_pods: bool,
 }
 
 impl FileSet {
@@ -104,6 +117,7 @@ impl FileSet {
         Self {
             paths,
             known: BTreeMap::new(),
+            with_pods: false,
         }
     }
 
@@ -124,7 +138,10 @@ impl FileSet {
                     let left_out = left_out.iter().map(|path| FileError::left_out(path));
                     found.warnings.extend(left_out);
                     for file in files {
-                        self.add(&file, file::read(&file), &mut merged, &mut found);
+                        let pods = self.with_pods.then(|| std::mem::take(&mut found.pods));
+                        let mut contents = file::read(&file, pods);
+                        found.pods = contents.pods.take().unwrap_or_default();
+                        self.add(&file, contents, &mut merged, &mut found);
                         seen.insert(file);
                     }
                 }

@@ -47,7 +47,8 @@ use self::resource::{Memory, Watched};
 use self::resource_sink::ResourceSink;
 use self::watch::{Ended, Watcher};
 use crate::event::SourceProblem;
-use crate::objects::{EndpointSlice, Endpoints, Node, Service};
+use crate::objects::{self, EndpointSlice, Endpoints, Node, Service};
+use crate::pods::PodAddresses;
 use crate::sink::EventSink;
 
 /// API group and version of EndpointSlices.
@@ -106,6 +107,51 @@ pub async fn list_once(
     });
     events.extend(list_kind::<Node>(connection, settings).await?);
     Ok(events)
+}
+
+/// Lists the endpoints in `namespace` once, without retries, and returns the pods that they name.
+/// Those of headless Services, which [`list_once`] leaves out, are included.
+///
+/// # Errors
+///
+/// As [`list_once`].
+pub async fn list_pods(
+    connection: &Connection,
+    settings: &KubeSettings,
+    namespace: &str,
+) -> Result<PodAddresses, SourceProblem> {
+    let slices = serves_slices(&connection.client, settings)
+        .await
+        .map_err(|error| error.problem::<EndpointSlice>("discover", &connection.server))?;
+    match slices {
+        true => pods_of::<EndpointSlice>(connection, settings, namespace).await,
+        false => pods_of::<Endpoints>(connection, settings, namespace).await,
+    }
+}
+
+async fn pods_of<K: Watched>(
+    connection: &Connection,
+    settings: &KubeSettings,
+    namespace: &str,
+) -> Result<PodAddresses, SourceProblem> {
+    let selection = resource::in_namespace(namespace);
+    let size = settings.page_size;
+    let mut pages = list::Pages::selected::<K>(&connection.client, settings, size, selection);
+    let mut pods = PodAddresses::default();
+    while let Some(page) =
+        (pages.next().await).map_err(|error| error.problem::<K>("list", &connection.server))?
+    {
+        for text in &page {
+            match objects::decode::<K>(text.get()) {
+                Ok(object) => pods.add(&object),
+                Err(error) => {
+                    let name = resource::metadata(text).object_name();
+                    tracing::warn!(resource = K::PLURAL, object = %name, %error, "failed to decode an object: its pods are unknown");
+                }
+            }
+        }
+    }
+    Ok(pods)
 }
 
 async fn list_kind<K: Watched>(

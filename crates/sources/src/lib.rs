@@ -11,6 +11,7 @@
 //! | [`files`], [`watch_files`] | manifests, read once or watched |
 //! | [`kube`] | an API server |
 //! | [`objects`], [`convert`], [`filter`] | decoding of objects, conversion to the model, selectors |
+//! | [`pods`] | addresses of pods by name, on request |
 //! | [`virtual_server`] | our own kind of object |
 //! | [`config`], [`node_state`] | kube-proxy's configuration and ours; a node described in a file |
 //! | [`proxy`] | detection of another service proxy on the node |
@@ -27,6 +28,7 @@ pub mod kube;
 mod list_guard;
 pub mod node_state;
 pub mod objects;
+pub mod pods;
 pub mod proxy;
 pub mod sink;
 pub mod source;
@@ -41,6 +43,7 @@ pub use environment::Environment;
 pub use event::{ProblemKind, SourceEvent, SourceProblem};
 pub use files::{FileError, FileObjects};
 pub use list_guard::Confirmation;
+pub use pods::PodAddresses;
 pub use sink::{EventSink, Progress, ReceiverGone};
 pub use source::{SourceConfig, run};
 pub use status::{SourceError, SourceState, SourceStatus, SourceStatuses};

@@ -25,6 +25,11 @@ use crate::convert::name;
 pub trait Kubernetes: DeserializeOwned {
     /// Returns the metadata.
     fn metadata(&self) -> &Metadata;
+
+    /// Returns the objects behind its endpoints (`targetRef`), each with the endpoint's address.
+    fn targets(&self) -> Vec<(&core::ObjectReference, &str)> {
+        Vec::new()
+    }
 }
 
 /// Fields of an object's metadata that are read. `managedFields` is not read.
@@ -122,7 +127,40 @@ macro_rules! kubernetes {
     };
 }
 
-kubernetes!(Service, EndpointSlice, Endpoints, Node, MetadataOnly);
+kubernetes!(Service, Node, MetadataOnly);
+
+impl Kubernetes for EndpointSlice {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn targets(&self) -> Vec<(&core::ObjectReference, &str)> {
+        let targets = self.endpoints.iter().filter_map(|endpoint| {
+            // All addresses of an endpoint are of the same pod; kube-proxy too uses the first.
+            Some((
+                endpoint.target_ref.as_ref()?,
+                &**endpoint.addresses.first()?,
+            ))
+        });
+        targets.collect()
+    }
+}
+
+impl Kubernetes for Endpoints {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn targets(&self) -> Vec<(&core::ObjectReference, &str)> {
+        let subsets = self.subsets.iter();
+        let addresses = subsets
+            .flat_map(|subset| [&subset.addresses, &subset.not_ready_addresses])
+            .flatten()
+            .flatten();
+        let targets = addresses.filter_map(|at| Some((at.target_ref.as_ref()?, &*at.ip)));
+        targets.collect()
+    }
+}
 
 /// An object of any kind with only its metadata.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use apiserver::{FailNext, Faults, Forbid, Resource, Server, ServerConfig, State};
 use model::{ClusterEvent, ClusterState, Name, ObjectKind, ObjectName};
 use serde_json::json;
-use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once};
+use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once, list_pods};
 use sources::{EventSink, ProblemKind, SourceConfig, SourceEvent, SourceProblem};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -507,6 +507,30 @@ async fn endpoints_are_watched_once_slices_are_no_longer_served() {
     let slices: Vec<_> = scene.state.slices(&name("s1")).collect();
     assert_eq!(slices.len(), 1);
     assert_eq!(&*slices[0].name.name, "s1:ipv4:0");
+}
+
+#[tokio::test]
+async fn pods_of_a_namespace_are_listed() {
+    let server = server().await;
+    for number in 1..=5 {
+        let namespace = if number < 5 { "default" } else { "bank" };
+        let mut object = slice(&format!("p{number}"), "p", &format!("10.244.8.{number}"));
+        object["metadata"]["namespace"] = namespace.into();
+        object["metadata"]["labels"]["service.kubernetes.io/headless"] = "".into();
+        object["endpoints"][0]["targetRef"] = json!({"kind": "Pod", "name": format!("p{number}")});
+        server.put(object).expect("a slice");
+    }
+    for (namespace, expected) in [
+        ("default", "default/p1 default/p2 default/p3 default/p4"),
+        ("bank", "bank/p5"),
+        // A name is a value, and no further selector.
+        ("bank,metadata.name=p5", ""),
+    ] {
+        let pods = list_pods(&connection(&server), &settings(), namespace).await;
+        let pods = pods.expect("pods");
+        let names: Vec<String> = pods.names().map(ToString::to_string).collect();
+        assert_eq!(names.join(" "), expected, "{namespace}");
+    }
 }
 
 #[tokio::test]

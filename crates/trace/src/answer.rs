@@ -61,8 +61,8 @@ impl<'a> Walk<'a, '_> {
             return Ok(None);
         }
         let exit = self.from.interface().filter(|_| !to_host);
-        let by = self.host_rule(hook, &answer, exit)?;
-        Ok(by.map(|by| Step::AnswerDropped { hook, by }))
+        let rule = self.host_rule(hook, &answer, exit)?;
+        Ok(rule.map(|rule| Step::AnswerDropped { hook, by: rule.by }))
     }
 }
 

@@ -11,7 +11,7 @@ use model::VirtualServerEntry;
 use model::host_rules::Hook;
 use model::rules::Table;
 
-use crate::filter::{Entered, Filter, Packet};
+use crate::filter::{Entered, Packet};
 use crate::path::Node;
 use crate::walk::{Walk, stopped};
 use crate::{At, Balance, Branch, End, Outcome, Route, Step, Unjudged};
@@ -156,13 +156,14 @@ impl<'a> Walk<'a, '_> {
             port: tunnel.port,
             protocol: outer_protocol(tunnel.kind, packet)?,
             entered: Entered::No,
+            sent_by: None,
             tracked: true,
             answer: false,
             ..packet.clone()
         };
         self.steps.push(Step::Encapsulated(to));
-        let filter = Filter::new(self.node.tables, self.node.world, AddressFamily::of(to));
-        let node = self.node.with(filter);
+        let Node { tables, world, .. } = *self.node;
+        let node = Node::new(tables, world, AddressFamily::of(to));
         let mut walk = Walk::new(&node, self.from.clone());
         let sent = walk.outer(&mut outer, at);
         self.steps.append(&mut walk.steps);
@@ -178,6 +179,7 @@ impl<'a> Walk<'a, '_> {
 
     /// Returns true if the outer packet leaves the node.
     fn outer(&mut self, packet: &mut Packet, at: &At) -> Result<bool, Unjudged> {
+        self.untracked(Hook::RawOutput, packet)?;
         let decision = self.hook(Table::Nat, "OUTPUT", packet)?;
         if stopped(decision).is_some() || self.dropped_at_output(packet, at)? {
             return Ok(false);

@@ -65,7 +65,7 @@ impl<'a> Filter<'a> {
         chain: &'static str,
         packet: &mut Packet,
     ) -> (Traversal<'a>, Result<(), Unjudged>) {
-        let mut walk = Walk {
+        let mut walk = ChainWalk {
             filter: self,
             table,
             packet,
@@ -91,15 +91,15 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// One traversal.
-struct Walk<'a, 'b> {
+/// The traversal of one built-in chain.
+struct ChainWalk<'a, 'b> {
     filter: &'b Filter<'a>,
     table: Table,
     packet: &'b mut Packet,
     rules: Vec<RuleStep<'a>>,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a> ChainWalk<'a, '_> {
     /// Returns `None` if the packet reaches the end of the chain or RETURN.
     fn chain(
         &mut self,

@@ -1,6 +1,6 @@
 //! Rules of other programs on the path of a packet.
 
-use model::host_rules::{Hook, HostPacket, HostPath, HostVerdict};
+use model::host_rules::{HarmfulTarget, Hook, HostPacket, HostPath, HostVerdict};
 
 use crate::filter::{Entered, Packet};
 use crate::walk::{Walk, rejected};
@@ -13,9 +13,9 @@ impl Walk<'_, '_> {
     /// Marks the packet as not tracked if a rule of `raw` exempts it from connection tracking,
     /// without which no rule of `nat` applies.
     pub(crate) fn untracked(&mut self, hook: Hook, packet: &mut Packet) -> Result<(), Unjudged> {
-        if let Some(by) = self.host_rule(hook, packet, None)? {
+        if let Some(rule) = self.host_rule(hook, packet, None)? {
             packet.tracked = false;
-            self.steps.push(Step::HostRule { hook, by });
+            self.steps.push(Step::HostRule { hook, rule });
         }
         Ok(())
     }
@@ -27,7 +27,7 @@ impl Walk<'_, '_> {
         hook: Hook,
         packet: &Packet,
         exit: Option<&str>,
-    ) -> Result<Option<String>, Unjudged> {
+    ) -> Result<Option<HarmfulTarget>, Unjudged> {
         let rules = self.node.host_rules.as_ref();
         let Some(rules) = rules.filter(|rules| rules.may_harm(hook)) else {
             return Ok(None);
@@ -55,7 +55,7 @@ impl Walk<'_, '_> {
         let mut steps = HOST_RULES;
         match rules.verdict(hook, of_packet, &path, &self.node.tables.sets, &mut steps) {
             HostVerdict::Unharmed => Ok(None),
-            HostVerdict::Harmed(by) => Ok(Some(by)),
+            HostVerdict::Harmed(rule) => Ok(Some(rule)),
             HostVerdict::Unknown(rule) => {
                 Err(Unjudged(format!("a rule of another program: {rule}")))
             }
@@ -69,17 +69,14 @@ impl Walk<'_, '_> {
         packet: &Packet,
         exit: Option<&str>,
     ) -> Result<Option<Outcome>, Unjudged> {
-        let Some(by) = self.host_rule(hook, packet, exit)? else {
+        let Some(rule) = self.host_rule(hook, packet, exit)? else {
             return Ok(None);
         };
-        let outcome = match by.split_once("-j REJECT") {
-            Some((_, options)) => {
-                let with = options.split_ascii_whitespace().nth(1).unwrap_or_default();
-                rejected(with.trim_end_matches('`'))
-            }
+        let outcome = match &rule.reject_with {
+            Some(with) => rejected(with),
             None => Outcome::Lost,
         };
-        self.steps.push(Step::HostRule { hook, by });
+        self.steps.push(Step::HostRule { hook, rule });
         Ok(Some(outcome))
     }
 }

@@ -24,7 +24,7 @@
 //! | part | support |
 //! |---|---|
 //! | rules of kube-ipvs and kube-proxy, their sets and marks | complete |
-//! | rules and policies of other programs in `filter` and `raw` | drops of the packet and of the answer of a remote real server, and exclusions from connection tracking, by [`World::host_rules`] |
+//! | rules and policies of other programs in `filter` and `raw` | drops of the packet and of the answer of a remote real server, and exclusions from connection tracking, by [`World::host_rules`]; also for the outer packet of a tunnel |
 //! | local routes, forwarding | [`World::not_local`], [`World::no_forwarding`] |
 //! | rules of other programs in `nat` | assumed to have no effect |
 //! | virtual servers by address, by mark, with port 0, of FTP | complete |

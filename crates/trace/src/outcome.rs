@@ -22,7 +22,8 @@ pub enum Outcome {
         /// which one.
         seeing: Option<IpAddr>,
     },
-    /// It reaches this address, and it is not known whether a program listens there.
+    /// IPVS or the node delivers it to this address, and it is not known whether a program listens
+    /// there.
     Delivered {
         /// Destination on arrival.
         to: SocketAddr,
@@ -38,6 +39,14 @@ pub enum Outcome {
         to: IpAddr,
         /// Forwarding method.
         by: Forwarding,
+        /// Source on arrival, as for `Answered`.
+        seeing: Option<IpAddr>,
+    },
+    /// No virtual server takes the packet, and routing sends it to this address, which is not one of
+    /// the node. It is not known whether a program listens there.
+    Routed {
+        /// Destination.
+        to: SocketAddr,
         /// Source on arrival, as for `Answered`.
         seeing: Option<IpAddr>,
     },
@@ -59,6 +68,9 @@ impl fmt::Display for Outcome {
             Self::Answered { by, seeing } => write!(f, "{by} seeing {}", Source(*seeing)),
             Self::Delivered { to, seeing, .. } => {
                 write!(f, "delivered to {to} seeing {}", Source(*seeing))
+            }
+            Self::Routed { to, seeing } => {
+                write!(f, "routed to {to} seeing {}", Source(*seeing))
             }
             Self::Forwarded { to, by, seeing } => {
                 write!(f, "{to} by {by} seeing {}", Source(*seeing))

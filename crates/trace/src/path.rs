@@ -16,19 +16,7 @@ use crate::{At, End, Outcome, Place, Probe, Step, Trace, Unjudged, World};
 #[must_use]
 pub fn trace<'a>(tables: &'a NodeTables, world: &'a World, probe: &Probe) -> Trace<'a> {
     let family = AddressFamily::of(probe.address());
-    let host_rules = world.host_rules.get(&family);
-    let host_rules = host_rules.map(|host| match tables.rules.get(&family) {
-        Some(ours) => host.beside(ours),
-        None => host.clone(),
-    });
-    let node = Node {
-        tables,
-        world,
-        family,
-        filter: Filter::new(tables, world, family),
-        host_rules,
-    };
-    node.trace(probe)
+    Node::new(tables, world, family).trace(probe)
 }
 
 /// A node, for packets of one family.
@@ -41,14 +29,19 @@ pub(crate) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Returns this node for packets of the family of `filter`, without rules of other programs.
-    pub(crate) fn with(&self, filter: Filter<'a>) -> Self {
+    /// Returns the node with its own rules and those of other programs for packets of `family`.
+    pub(crate) fn new(tables: &'a NodeTables, world: &'a World, family: AddressFamily) -> Self {
+        let host_rules = world.host_rules.get(&family);
+        let host_rules = host_rules.map(|host| match tables.rules.get(&family) {
+            Some(ours) => host.beside(ours),
+            None => host.clone(),
+        });
         Self {
-            tables: self.tables,
-            world: self.world,
-            family: self.family,
-            filter,
-            host_rules: None,
+            tables,
+            world,
+            family,
+            filter: Filter::new(tables, world, family),
+            host_rules,
         }
     }
 

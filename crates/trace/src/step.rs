@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipset::SetName;
 use ipvs::{RealServer, ServiceFlags, VirtualServer};
-use model::host_rules::Hook;
+use model::host_rules::{HarmfulTarget, Hook};
 use model::rules::{Match, Rule, Table, Target};
 
 use crate::{At, Outcome, Probe, Unjudged, Verdict};
@@ -74,8 +74,8 @@ pub enum Step<'a> {
     HostRule {
         /// Built-in chain in which it stands.
         hook: Hook,
-        /// The rule in backquotes, or the policy.
-        by: String,
+        /// The rule or policy.
+        rule: HarmfulTarget,
     },
     /// Routing decides where the packet goes.
     Route(Route),

@@ -130,7 +130,7 @@ impl<'a, 'n> Walk<'a, 'n> {
         let bridged = matches!(self.from, At::Bridge(_)) && self.from == *at;
         if bridged && !self.node.world.bridge_calls_iptables {
             self.steps.push(Step::WithinBridge);
-            return self.node.arrived(&packet, source);
+            return Ok(routed(self.node.arrived(&packet, source)?));
         }
         if self.from != At::Host && !bridged && !self.node.forwards() {
             self.steps.push(Step::NotForwarded);
@@ -145,7 +145,7 @@ impl<'a, 'n> Walk<'a, 'n> {
             return Ok(outcome);
         }
         let source = self.after_postrouting(&mut packet, at)?;
-        self.node.arrived(&packet, source)
+        Ok(routed(self.node.arrived(&packet, source)?))
     }
 
     /// Returns the source after nat POSTROUTING on the way to `at`; `None` if it is an address of
@@ -200,6 +200,14 @@ impl<'a, 'n> Walk<'a, 'n> {
         let decision = traversal.decision;
         self.steps.push(Step::Chain(traversal));
         judged.map(|()| decision)
+    }
+}
+
+/// Returns the result for a packet without virtual server that leaves the node.
+fn routed(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Delivered { to, seeing, .. } => Outcome::Routed { to, seeing },
+        other => other,
     }
 }
 

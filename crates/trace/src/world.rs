@@ -35,7 +35,8 @@ pub struct World {
     /// Rules of other programs, by family.
     pub host_rules: BTreeMap<AddressFamily, HostRules>,
     /// True if `places` contains every host, and every socket of the node. Otherwise the result of
-    /// a packet to another one is [`Outcome::Delivered`](crate::Outcome::Delivered).
+    /// a packet to another one is [`Outcome::Delivered`](crate::Outcome::Delivered) or
+    /// [`Outcome::Routed`](crate::Outcome::Routed).
     pub complete: bool,
     /// True if `places` contains every TCP and UDP socket of the node.
     pub sockets_known: bool,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use ipvs::Protocol;
@@ -96,16 +97,39 @@ pub struct ExplainAddress {
 #[command(after_long_help = "\
 Examples:
   sudo ipvsctl explain pod 10.244.1.5
+  sudo ipvsctl explain pod shop/web-0
 
 Exit status: 0 the pod is used as endpoint, 1 it is no endpoint or is not used, 2 a part of the input could \
 not be read.")]
 pub struct ExplainPod {
-    /// Address of the pod.
-    #[arg(value_name = "ADDRESS")]
-    pub address: IpAddr,
+    /// The pod, by its address or its name. Names are those in EndpointSlices: a pod that backs no
+    /// Service has none.
+    #[arg(value_name = "ADDRESS|NAMESPACE/NAME")]
+    pub pod: PodArgument,
     /// Input and output.
     #[command(flatten)]
     pub input: ExplainInput,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodArgument {
+    /// One of its addresses.
+    Address(IpAddr),
+    /// Its name.
+    Name(ObjectName),
+}
+
+impl FromStr for PodArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.parse(), text.contains('/')) {
+            (Ok(address), _) => Ok(Self::Address(address)),
+            (Err(_), true) => service_name(text).map(Self::Name),
+            (Err(_), false) => Err("expected an address or NAMESPACE/NAME".to_owned()),
+        }
+    }
 }
 
 /// An address, with a port and a protocol if given.

@@ -21,6 +21,9 @@ Rates are differences of two readings. The kernel updates its counters every 2 s
 multiples of 2 s show the steadiest rates. If a reading takes long, the pause after it is at least four \
 times as long, so that at most a fifth of a processor is used.
 
+SIGINT and SIGTERM end top with status 0. A second signal ends it at once, also if a reading hangs, with \
+status 2.
+
 Examples:
   sudo ipvsctl top
   sudo ipvsctl top --once --sort-by bytes | head

@@ -23,6 +23,8 @@ and not guessed.
 Examples:
   # A pod of this node to a cluster IP, through the kernel's tables.
   sudo ipvsctl trace --from 10.244.1.6 --to 10.96.0.10:80
+  # A pod by its name to a Service.
+  sudo ipvsctl trace --from default/web-0 --to default/api
   # A client outside to a node port; its address matters for source ranges.
   sudo ipvsctl trace --from outside:eth0 --source 203.0.113.9 --to 192.0.2.10:30080
   # The node itself to a port of a Service.
@@ -31,13 +33,15 @@ Examples:
   ipvsctl trace -f objects.yaml --node node1 --desired --from 10.244.1.6 --to default/web
   ipvsctl trace -f objects.yaml --node node1 --live saved.txt --from outside --to 192.0.2.10:30080
 
-Exit status: 0 every possible real server or socket answers, 1 the packet may be refused or lost, 2 an error, \
-or the result cannot be judged.")]
+Exit status: 0 every possible real server or socket answers, or this node only passes the packet on, 1 the \
+packet may be refused or lost, or the virtual server that the objects ask for is missing, 2 an error, or the \
+result cannot be judged.")]
 pub struct Trace {
-    /// Sender: `host` for this node, the address of a pod, NAMESPACE/SERVICE for an endpoint of a
-    /// Service (on this node if there is one), `outside`, or `outside:INTERFACE`.
+    /// Sender: `host` for this node, a pod by its address or as NAMESPACE/POD, `outside`, or
+    /// `outside:INTERFACE`. Names of pods are those in EndpointSlices: a pod that backs no Service
+    /// has none.
     #[arg(long, value_name = "SENDER", help_heading = PACKET)]
-    pub from: Sender,
+    pub from: SenderArgument,
     /// Source address of a client outside [default: 198.51.100.1 or 2001:db8::1].
     #[arg(long, visible_alias = "source", value_name = "ADDRESS", help_heading = PACKET)]
     pub source_address: Option<IpAddr>,
@@ -65,18 +69,18 @@ pub struct Trace {
 
 /// The sender of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sender {
+pub enum SenderArgument {
     /// This node.
     Host,
     /// The pod with this address.
-    Pod(IpAddr),
-    /// An endpoint of this Service, on this node if there is one.
-    Endpoint(ObjectName),
+    Address(IpAddr),
+    /// The pod with this name.
+    Pod(ObjectName),
     /// A client outside the cluster, behind this interface if it is given.
     Outside(Option<Name>),
 }
 
-impl FromStr for Sender {
+impl FromStr for SenderArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -87,15 +91,14 @@ impl FromStr for Sender {
                 Ok(Self::Outside(Some(name.into())))
             }
             _ => match (text.parse(), text.split_once('/')) {
-                (Ok(address), _) => Ok(Self::Pod(address)),
+                (Ok(address), _) => Ok(Self::Address(address)),
                 (_, Some((namespace, name)))
                     if !namespace.is_empty() && !name.is_empty() && !name.contains(['/', ':']) =>
                 {
-                    Ok(Self::Endpoint(ObjectName::new(namespace, name)))
+                    Ok(Self::Pod(ObjectName::new(namespace, name)))
                 }
                 _ => Err(
-                    "expected host, outside, outside:INTERFACE, the address of a pod (kubectl get pod -o \
-                     wide), or NAMESPACE/SERVICE for an endpoint of a Service"
+                    "expected host, outside, outside:INTERFACE, or a pod by its address or as NAMESPACE/POD"
                         .to_owned(),
                 ),
             },

@@ -23,7 +23,7 @@ pub fn run(args: &Analyze) -> Result<Status, Error> {
         return Ok(Status::Done);
     }
     let node = node::read(&args.node, Fallback::Host)?;
-    let cluster = cluster::from_source(&args.source, &node)?;
+    let cluster = cluster::from_source(&args.source, &node, None)?;
     let input = Input::compile(cluster, node);
     let least = args.level.level();
     let mut found: Vec<&Finding> = (input.findings.iter())

@@ -5,12 +5,12 @@ mod guard;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
-use std::process;
 
 use kernel::{Kernel, LinuxKernel, ModulePolicy};
 
 use crate::cli::Apply;
 use crate::error::{Error, Status};
+use crate::grouping::Selection;
 use crate::input::node::{self, Fallback};
 use crate::input::view::View;
 use crate::input::{Input, cluster, facts, live, running};
@@ -20,9 +20,6 @@ use crate::style;
 
 pub use self::carry_out::{Applied, carry_out};
 pub use self::guard::{Guard, Refusal};
-
-/// Exit status after a second signal.
-const FAILED: i32 = 2;
 
 /// Shows the plan, checks that it is safe, asks, and applies it.
 ///
@@ -36,7 +33,8 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     }
     let mut node = node::read(&args.node, Fallback::Host)?;
     let metrics = node.config.settings.metrics_bind_address;
-    let cluster = cluster::from_files(&args.files.paths, args.files.strict).unless_unread()?;
+    let cluster =
+        cluster::from_files(&args.files.paths, args.files.strict, None).unless_unread()?;
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
     let live = live::of_kernel(&mut kernel, &mut node)?;
     let guard = Guard {
@@ -47,7 +45,10 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     guard.check_named(&live).map_err(Error::Refused)?;
     let input = Input::compile(cluster, node).report();
     let view = View::compare(input, live, guard.delete.clone());
-    print(&plan::text(&view.changes(), &view.live.tables.rules))?;
+    print(&plan::text(
+        &view.changes(Selection::default()),
+        &view.live.tables.rules,
+    ))?;
     if view.plan.is_empty() {
         return Ok(view.status(false));
     }
@@ -64,7 +65,14 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
 
 /// Applies the plan of `view` until it is done or interrupted, and prints the outcome.
 fn apply(kernel: &mut dyn Kernel, view: &View) -> Result<Status, Error> {
-    let interrupt = Interrupt::install_with(on_signal)?;
+    let interrupt = Interrupt::install(
+        || style::note("stopping after the current batch of changes; a second Ctrl-C ends at once"),
+        || {
+            style::error(
+                "ended at once: the current batch may be applied in part; run the command again to finish",
+            );
+        },
+    )?;
     let bar = progress::bar(view.plan.ops().count());
     let applied = carry_out(kernel, &view.plan, &bar, || interrupt.is_set());
     print(&format!("{applied}\n"))?;
@@ -72,18 +80,6 @@ fn apply(kernel: &mut dyn Kernel, view: &View) -> Result<Status, Error> {
         true => view.status(false),
         false => Status::Failed,
     })
-}
-
-/// Says what a signal does. The second one ends the process at once.
-fn on_signal(number: u32) {
-    if number == 1 {
-        style::note("stopping after the current batch of changes; a second Ctrl-C ends at once");
-        return;
-    }
-    style::error(
-        "ended at once: the current batch may be applied in part; run the command again to finish",
-    );
-    process::exit(FAILED);
 }
 
 fn can_ask() -> bool {

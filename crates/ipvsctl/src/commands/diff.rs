@@ -7,7 +7,7 @@ use model::{PlannedOp, Reason};
 
 use crate::cli::Diff;
 use crate::error::{Error, Status};
-use crate::grouping::Changes;
+use crate::grouping::{Changes, Selection};
 use crate::input::live;
 use crate::input::view::View;
 use crate::output::{patch, plan, print, show};
@@ -36,8 +36,10 @@ pub fn run(args: &Diff) -> Result<Status, Error> {
             ));
         }
     }
-    let mut changes = view.changes();
-    changes.retain(&args.services, &args.kinds);
+    let changes = view.changes(Selection {
+        services: &args.services,
+        kinds: &args.kinds,
+    });
     print_changes(
         args,
         Planned {
@@ -97,8 +99,7 @@ fn tables(args: &Diff, first: &PathBuf, second: &PathBuf) -> Result<Status, Erro
     }
     let [first, second] = live::two(first, second)?;
     let plan = planner::between(&first, &second);
-    let mut changes = Changes::of_tables(&plan);
-    changes.retain(&[], &args.kinds);
+    let changes = Changes::of_tables(&plan, &args.kinds);
     print_changes(
         args,
         Planned {

@@ -6,14 +6,16 @@ mod places;
 mod pod;
 mod scene;
 mod service;
-mod suggest;
 mod verdict;
 
+use std::collections::BTreeSet;
+
 use self::scene::Scene;
-use crate::cli::{Explain, ExplainAddress, ExplainPod, ExplainService, Subject};
+use crate::cli::{Explain, ExplainAddress, ExplainPod, ExplainService, PodArgument, Subject};
 use crate::error::{Error, Status};
+use crate::input::pods;
 use crate::output::{explain, show};
-use crate::style;
+use crate::{style, suggest};
 
 /// Prints an explanation.
 ///
@@ -32,11 +34,11 @@ pub fn run(args: &Explain) -> Result<Status, Error> {
 }
 
 fn service(args: &ExplainService) -> Result<Status, Error> {
-    let scene = Scene::read(&args.input)?;
+    let scene = Scene::read(&args.input, None)?;
     let Some(explained) = scene.explain(&args.service) else {
         return Err(Error::NoService {
             name: args.service.clone(),
-            near: suggest::near(&scene.input().cluster, &args.service),
+            near: suggest::near(scene.input().cluster.service_names(), &args.service),
         });
     };
     let mut object = service::explanation(&scene, &explained);
@@ -53,15 +55,25 @@ fn service(args: &ExplainService) -> Result<Status, Error> {
 }
 
 fn address(args: &ExplainAddress) -> Result<Status, Error> {
-    let scene = Scene::read(&args.input)?;
+    let scene = Scene::read(&args.input, None)?;
     let object = address::explanation(&scene, args.place);
     show(args.input.output, || &object, || explain::address(&object))?;
     Ok(scene.status(!object.verdict.ok))
 }
 
 fn pod(args: &ExplainPod) -> Result<Status, Error> {
-    let scene = Scene::read(&args.input)?;
-    let object = pod::explanation(&scene, args.address);
+    let name = match &args.pod {
+        PodArgument::Address(_) => None,
+        PodArgument::Name(name) => Some(name),
+    };
+    let scene = Scene::read(&args.input, name)?;
+    let addresses = match &args.pod {
+        PodArgument::Address(address) => BTreeSet::from([*address]),
+        PodArgument::Name(name) => pods::addresses(&scene.input().pods, name)
+            .map_err(Error::Pod)?
+            .clone(),
+    };
+    let object = pod::explanation(&scene, name, &addresses);
     show(args.input.output, || &object, || explain::pod(&object))?;
     Ok(scene.status(!object.verdict.ok))
 }

@@ -49,7 +49,7 @@ fn tables(args: &Export) -> Result<(NodeTables, Status), Error> {
         return Ok((live::observe(&mut kernel)?.tables, Status::Done));
     }
     let node = node::read(&args.node, Fallback::Host)?;
-    let cluster = cluster::from_source(&args.source, &node)?;
+    let cluster = cluster::from_source(&args.source, &node, None)?;
     let input = Input::compile(cluster, node).report();
     let status = input.status(false);
     Ok((input.desired.tables, status))

@@ -6,6 +6,7 @@ mod servers;
 
 use std::path::Path;
 
+use ipvs::{RealServerStatus, Statistics};
 use kernel::{Kernel as _, linux};
 use model::text::{Part, Saved, address_lines, print_saved};
 use model::{Scope, Snapshot};
@@ -14,7 +15,9 @@ use sources::node_state::NodeStateFile;
 use crate::cli::{Format, Get, SortBy, What};
 use crate::error::{Error, Status};
 use crate::input::live;
+use crate::output::server_list::{Printer, ServerEntry, Shown};
 use crate::output::servers::{self as tables, Width};
+use crate::output::stream::Lines;
 use crate::output::{print, print_json, print_yaml};
 use crate::schema::{NodeTables, Timeouts};
 
@@ -52,7 +55,12 @@ pub fn run(args: &Get) -> Result<Status, Error> {
         (what, Format::Json) => print_json(&object(what, &snapshot))?,
         (what, Format::Yaml) => print_yaml(&object(what, &snapshot))?,
         (what, Format::Text) => print(&text(what, &snapshot))?,
-        (what, Format::Table | Format::Wide) => print(&table(what, &snapshot, width))?,
+        (What::Addresses, _) => print(&tables::addresses(&snapshot, width))?,
+        (What::Timeouts, _) => print(&tables::timeouts(snapshot.tables.timeouts))?,
+        (_, format) => {
+            print_servers(&snapshot, format)?;
+            print(&format!("\n{}", tables::addresses(&snapshot, width)))?;
+        }
     }
     Ok(Status::Done)
 }
@@ -181,13 +189,32 @@ fn text(what: What, snapshot: &Snapshot) -> String {
     }
 }
 
-fn table(what: What, snapshot: &Snapshot, width: Width) -> String {
-    match what {
-        What::Addresses => tables::addresses(snapshot, width),
-        What::Timeouts => tables::timeouts(snapshot.tables.timeouts),
-        _ => {
-            let servers = tables::servers(snapshot, width);
-            format!("{servers}\n{}", tables::addresses(snapshot, width))
-        }
+/// Prints the virtual servers as a table, without the names of their Services.
+fn print_servers(snapshot: &Snapshot, format: Format) -> Result<(), Error> {
+    let shown = Shown {
+        counts: format == Format::Wide,
+        ..Shown::default()
+    };
+    let mut lines = Lines::stdout();
+    let mut printer = Printer::begin(&mut lines, format, shown)?;
+    let entries = &snapshot.tables.virtual_servers;
+    for entry in entries.values() {
+        printer.fit(&entry.server, None);
     }
+    for (key, entry) in entries {
+        let real_servers = entry.real_servers.values().map(|real| RealServerStatus {
+            server: *real,
+            connections: (snapshot.connections.get(&(*key, real.key)))
+                .copied()
+                .unwrap_or_default(),
+            statistics: Statistics::default(),
+        });
+        let entry = ServerEntry {
+            server: entry.server.clone(),
+            statistics: Statistics::default(),
+            real_servers: real_servers.collect(),
+        };
+        printer.entry(&entry, None)?;
+    }
+    printer.end("No virtual servers.")
 }

@@ -7,7 +7,7 @@ use sources::proxy;
 
 use crate::cli::{Migrate, MigrateCommand};
 use crate::error::{Error, Status};
-use crate::grouping::Changes;
+use crate::grouping::{Changes, Selection};
 use crate::input::live;
 use crate::input::node::on_loopback;
 use crate::input::view::View;
@@ -24,7 +24,7 @@ pub fn run(args: &Migrate) -> Result<Status, Error> {
     let MigrateCommand::Check(args) = &args.command;
     let of_kernel = args.compared.live.is_none();
     let (mut has_ipvs, mut leftovers, mut metrics) = (true, None, args.metrics_address);
-    let view = View::read_with(&args.compared, |node| {
+    let view = View::read_with(&args.compared, None, |node| {
         let configured = node.config.settings.metrics_bind_address;
         metrics = metrics.or(Some(configured.map_or(proxy::METRICS, on_loopback)));
         leftovers = Some(Sweeper::open(node.backend()).find());
@@ -50,7 +50,7 @@ pub fn run(args: &Migrate) -> Result<Status, Error> {
         whole: input.whole,
         has_ipvs,
     };
-    let changes = Changes::of(&migration.plan, &input.claims);
+    let changes = Changes::of(&migration.plan, &input.claims, Selection::default());
     let planned = schema::Planned {
         node: &input.config.node_name,
         findings: &input.findings,

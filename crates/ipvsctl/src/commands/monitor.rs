@@ -3,33 +3,31 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kernel::Kernel;
-use model::{ObjectName, Scope, Snapshot};
+use model::ObjectName;
 use sources::proxy;
 
 use crate::cli::{Monitor, Select};
 use crate::error::{Error, Status};
+use crate::input::live;
 use crate::input::owners::{Owners, selects};
-use crate::input::{daemon, live};
 use crate::interrupt::Interrupt;
-use crate::monitor::authors::Authors;
-use crate::monitor::changes::{Place, TableChange, between};
+use crate::monitor::authors::{Authors, real_server_of};
+use crate::monitor::changes::{Place, TableChange};
+use crate::monitor::log::DaemonLog;
+use crate::monitor::pace::Pace;
+use crate::monitor::tables::Tables;
 use crate::output::changes;
 use crate::output::stream::Lines;
 use crate::schema::{self, API_VERSION, DaemonChange, Document as _, ServicePort};
 use crate::style;
-use crate::top::reader::pause;
+use crate::top::reader::RENAME;
 
 /// Time after which kube-ipvsd is asked again for a change that it did not report yet.
 const REPORT_DELAY: Duration = Duration::from_millis(300);
-
-/// Maximum number of pages of the log that are read after one reading of the tables. The rest is
-/// read after the next one.
-const PAGES: usize = 20;
 
 /// Prints changes until interrupted.
 ///
@@ -40,7 +38,7 @@ pub fn run(args: &Monitor) -> Result<Status, Error> {
     let mut kernel = live::read_only_kernel()?;
     let owners = Owners::read(&args.named, false);
     owners.check(&args.select)?;
-    let interrupt = Interrupt::install()?;
+    let interrupt = Interrupt::install(|| {}, || {})?;
     let end = args.duration.map(|duration| Instant::now() + duration);
     let address = args.named.metrics_address.unwrap_or(proxy::METRICS);
     let mut log = DaemonLog::new(address);
@@ -48,32 +46,29 @@ pub fn run(args: &Monitor) -> Result<Status, Error> {
         owners,
         select: args.select.clone(),
         authors: Authors::default(),
-        before: live::observe(&mut kernel)?,
+        tables: Tables::new(live::observe(&mut kernel)?),
+        named: None,
     };
     style::note(&format!(
         "watching {} virtual servers; {}",
-        watch.before.tables.virtual_servers.len(),
+        watch.tables.len(),
         match log.is_known {
             true => format!("kube-ipvsd at {address} reports its changes"),
             false => format!("kube-ipvsd at {address} does not report its changes"),
         }
     ));
     let mut lines = Lines::stdout();
-    let mut took = Duration::ZERO;
-    loop {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let rest = pause(args.interval, took).min(left.unwrap_or(Duration::MAX));
-        if interrupt.wait(rest) || left.is_some_and(|left| left.is_zero()) {
-            return Ok(Status::Done);
-        }
-        let start = Instant::now();
-        let changes = watch.poll(&mut kernel, &mut log);
-        took = start.elapsed();
-        for change in changes {
+    let mut pace = Pace::new(args.interval);
+    let mut pause = pace.pause(Duration::ZERO, false);
+    while pause.wait(args.interval, end, &interrupt, || watch.ask(&mut log)) {
+        let polled = watch.poll(&mut kernel, &mut log);
+        pause = pace.pause(polled.took, polled.is_quiet);
+        for change in polled.changes {
             changes::print(&change, args.output, &mut lines)?;
         }
         lines.flush()?;
     }
+    Ok(Status::Done)
 }
 
 /// The tables as they were last read, and what is known about them.
@@ -81,28 +76,57 @@ struct Watch {
     owners: Owners,
     select: Select,
     authors: Authors,
-    before: Snapshot,
+    tables: Tables,
+    /// Time at which the owners were read again.
+    named: Option<Instant>,
+}
+
+/// Result of one reading.
+struct Polled {
+    /// Selected changes.
+    changes: Vec<schema::TableChange>,
+    /// Duration of the reading.
+    took: Duration,
+    /// True if the reading is complete and nothing changed.
+    is_quiet: bool,
 }
 
 impl Watch {
-    /// Reads the tables and returns what changed. A reading that fails, or during which the table
-    /// changed, has no changes; the next one has them.
-    fn poll(&mut self, kernel: &mut dyn Kernel, log: &mut DaemonLog) -> Vec<schema::TableChange> {
-        let after = match kernel.observe(&Scope::EVERYTHING) {
-            Ok(after) if after.torn => return Vec::new(),
-            Ok(after) => after,
+    /// Takes the log of kube-ipvsd. Returns true if it has new changes. Their real servers are read
+    /// with the next reading.
+    fn ask(&mut self, log: &mut DaemonLog) -> bool {
+        let reported = log.take();
+        let servers = reported.iter().map(|change| real_server_of(&change.line));
+        servers.flatten().for_each(|key| self.tables.hint(key));
+        let is_changed = !reported.is_empty();
+        self.authors.report(reported);
+        is_changed
+    }
+
+    /// Reads the tables and returns what changed.
+    fn poll(&mut self, kernel: &mut dyn Kernel, log: &mut DaemonLog) -> Polled {
+        self.ask(log);
+        let start = Instant::now();
+        let read = self.tables.read(kernel);
+        let took = start.elapsed();
+        let found = match read {
+            Ok(Some(found)) => found,
+            Ok(None) => return Polled::incomplete(took),
             Err(error) => {
                 style::warning(&format!("{}; reading again", model::chain(&error)));
-                return Vec::new();
+                return Polled::incomplete(took);
             }
         };
         let time = format!("{:.3}", Timestamp::now());
-        let found = between(&self.before, &after);
-        self.before = after;
-        self.authors.report(log.take());
+        self.ask(log);
         let changes = self.described(&found, &time, log);
         self.authors.age();
-        changes
+        log.has_gap = false;
+        Polled {
+            changes,
+            took,
+            is_quiet: found.is_empty(),
+        }
     }
 
     /// Returns the selected changes with their Services and authors.
@@ -116,21 +140,24 @@ impl Watch {
             Place::VirtualServer(key) => self.owners.get(&key).is_none(),
             _ => false,
         };
-        if found.iter().any(is_unowned) {
+        // A foreign virtual server never has a name.
+        let is_due = (self.named).is_none_or(|named| named.elapsed() >= RENAME);
+        if is_due && found.iter().any(is_unowned) {
+            self.named = Some(Instant::now());
             self.owners.refresh();
         }
         let mut has_asked_again = false;
         let mut changes = Vec::new();
         for change in found {
             let mut made = self.authors.of(change);
-            if made.is_none() && log.is_known && !has_asked_again {
+            if made.is_none() && log.is_complete() && !has_asked_again {
                 has_asked_again = true;
                 std::thread::sleep(REPORT_DELAY);
-                self.authors.report(log.take());
+                self.ask(log);
                 made = self.authors.of(change);
             }
             if self.selects(change, made.as_ref()) {
-                changes.push(self.describe(change, made, time, log.is_known));
+                changes.push(self.describe(change, made, time, log.is_complete()));
             }
         }
         changes
@@ -157,13 +184,13 @@ impl Watch {
         change: &TableChange,
         made: Option<DaemonChange>,
         time: &str,
-        is_known: bool,
+        is_complete: bool,
     ) -> schema::TableChange {
         let owner = match change.place {
             Place::VirtualServer(key) => self.owners.get(&key).map(ServicePort::from),
             _ => None,
         };
-        let author = match (&made, is_known) {
+        let author = match (&made, is_complete) {
             (Some(_), _) => "kube-ipvsd",
             (None, true) => "another program",
             (None, false) => "unknown",
@@ -183,53 +210,12 @@ impl Watch {
     }
 }
 
-/// The log of kube-ipvsd, from where it was last read.
-struct DaemonLog {
-    address: SocketAddr,
-    started: String,
-    next: u64,
-    /// False if kube-ipvsd does not answer.
-    is_known: bool,
-}
-
-impl DaemonLog {
-    /// Returns the log from now on.
-    fn new(address: SocketAddr) -> Self {
-        let mut log = Self {
-            address,
-            started: String::new(),
-            next: 0,
-            is_known: false,
-        };
-        if let Ok(page) = daemon::changes(address, None) {
-            log.is_known = true;
-            log.next = page.next;
-            log.started = page.started;
+impl Polled {
+    fn incomplete(took: Duration) -> Self {
+        Self {
+            changes: Vec::new(),
+            took,
+            is_quiet: false,
         }
-        log
-    }
-
-    /// Returns the changes since the last call.
-    fn take(&mut self) -> Vec<DaemonChange> {
-        let mut changes = Vec::new();
-        for _ in 0..PAGES {
-            let Ok(page) = daemon::changes(self.address, Some(self.next)) else {
-                self.is_known = false;
-                return changes;
-            };
-            let is_restarted = self.is_known && page.started != self.started;
-            let is_end = page.changes.is_empty() && !is_restarted;
-            self.is_known = true;
-            self.started = page.started;
-            // A daemon that started again counts from 1.
-            self.next = if is_restarted { 0 } else { page.next };
-            if !is_restarted {
-                changes.extend(page.changes);
-            }
-            if is_end {
-                break;
-            }
-        }
-        changes
     }
 }

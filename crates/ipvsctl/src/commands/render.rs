@@ -18,7 +18,8 @@ use crate::schema;
 /// No node is named, its configuration has mistakes, or the output cannot be written.
 pub fn run(args: &Render) -> Result<Status, Error> {
     let node = node::read(&args.node, Fallback::Nothing)?;
-    let cluster = cluster::from_files(&args.files.paths, args.files.strict).unless_unread()?;
+    let cluster =
+        cluster::from_files(&args.files.paths, args.files.strict, None).unless_unread()?;
     let input = Input::compile(cluster, node).report();
     show(
         args.output,

@@ -31,7 +31,11 @@ pub fn run(args: &Top) -> Result<Status, Error> {
     let counters = Box::new(counters::of_kernel()?);
     let owners = Owners::read(&args.named, false);
     owners.check(&args.select)?;
-    let interrupt = Interrupt::install()?;
+    let restore_terminal: fn() = match args.once {
+        true => || {},
+        false => ratatui::restore,
+    };
+    let interrupt = Interrupt::install(|| {}, restore_terminal)?;
     let mut reader = Reader::new(counters, owners, args.select.clone(), interrupt.clone());
     if args.once {
         return once(args, &mut reader, &interrupt);

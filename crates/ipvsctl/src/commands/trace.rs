@@ -1,18 +1,22 @@
 //! `ipvsctl trace`.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 
+use ipvs::{AddressFamily, VirtualServerKey};
 use kernel::linux::IptablesBackend;
 use model::{ClusterState, Desired, NodeTables, Snapshot};
+use sources::PodAddresses;
 use trace::{End, trace as path_of};
 
-use crate::cli::{Format, Sender, Trace};
+use crate::cli::{Format, SenderArgument, Trace};
 use crate::error::{Error, Status};
 use crate::input::cluster::Cluster;
 use crate::input::desired::Origin;
 use crate::input::node::Node;
-use crate::input::surroundings::{self, Machine, Packet, Scene, destination, health_port, sender};
-use crate::input::{Input, live, running};
+use crate::input::surroundings::{self, Machine, Packet, Scene, Sender, destination, health_port};
+use crate::input::{Input, live, pods, running};
 use crate::output::{self, show};
 use crate::schema;
 use crate::style;
@@ -31,19 +35,10 @@ pub fn run(args: &Trace) -> Result<Status, Error> {
         health_port,
         backend,
     } = read(args)?;
-    let known = match args.from {
-        Sender::Pod(address) => Some(address),
-        _ => args.source_address,
-    };
-    let to = destination(&args.to, known, &input.cluster).map_err(Error::Packet)?;
-    let from = sender(
-        &args.from,
-        to.0.ip(),
-        &input.cluster,
-        &input.config.node_name,
-    );
-    let packet = Packet::new(from.map_err(Error::Packet)?, args.source_address, to)
-        .map_err(Error::Packet)?;
+    let to = destination(&args.to, known_source(args, &input)?, &input.cluster);
+    let to = to.map_err(Error::Packet)?;
+    let sender = sender(&args.from, &input, to.0.ip())?;
+    let packet = Packet::new(sender, args.source_address, to).map_err(Error::Packet)?;
     let machine = match tables {
         "kernel" => {
             let addresses = packet.addresses(&snapshot.tables);
@@ -55,7 +50,7 @@ pub fn run(args: &Trace) -> Result<Status, Error> {
     let scene = surroundings::scene(&packet, &input, tables_of, health_port, machine.as_ref());
     let document = document(&input, tables_of, tables, &scene);
     let status = match document.verdict.result {
-        "answered" => input.status(false),
+        "answered" | "forwarded" => input.status(false),
         "failed" => input.status(true),
         _ => Status::Failed,
     };
@@ -68,6 +63,38 @@ pub fn run(args: &Trace) -> Result<Status, Error> {
     Ok(status)
 }
 
+/// Returns a source address of the packet, if it decides the family of the destination.
+fn known_source(args: &Trace, input: &Input) -> Result<Option<IpAddr>, Error> {
+    Ok(match &args.from {
+        SenderArgument::Address(address) => Some(*address),
+        SenderArgument::Pod(name) => {
+            let all = pods::addresses(&input.pods, name).map_err(Error::Pod)?;
+            let families: BTreeSet<AddressFamily> = all
+                .iter()
+                .map(|address| AddressFamily::of(*address))
+                .collect();
+            all.first().copied().filter(|_| families.len() == 1)
+        }
+        SenderArgument::Host | SenderArgument::Outside(_) => args.source_address,
+    })
+}
+
+/// Returns the sender of a packet to `to`.
+fn sender(given: &SenderArgument, input: &Input, to: IpAddr) -> Result<Sender, Error> {
+    Ok(match given {
+        SenderArgument::Host => Sender::Host,
+        SenderArgument::Outside(interface) => Sender::Outside(interface.clone()),
+        SenderArgument::Address(address) => Sender::Pod {
+            address: *address,
+            name: None,
+        },
+        SenderArgument::Pod(name) => Sender::Pod {
+            address: pods::address(&input.pods, name, to).map_err(Error::Pod)?,
+            name: Some(name.clone()),
+        },
+    })
+}
+
 fn document(
     input: &Input,
     tables_of: &NodeTables,
@@ -75,19 +102,25 @@ fn document(
     scene: &Scene,
 ) -> schema::Trace {
     let path = path_of(tables_of, &scene.world, &scene.probe);
-    let owner = match &path.end {
-        End::Balanced(balance) => input
-            .desired
-            .owners
-            .virtual_servers
-            .get(&balance.server.key),
-        _ => None,
+    let owners = &input.desired.owners.virtual_servers;
+    let (owner, missing) = match &path.end {
+        End::Balanced(balance) => (owners.get(&balance.server.key), None),
+        End::Outcome(_) | End::Unjudged(_) => {
+            let key = VirtualServerKey::Address {
+                address: scene.probe.to.ip(),
+                port: scene.probe.to.port(),
+                protocol: scene.probe.protocol,
+            };
+            let is_missing = !tables_of.virtual_servers.contains_key(&key);
+            (None, owners.get(&key).filter(|_| is_missing))
+        }
     };
     let subject = schema::Subject {
         node_name: &input.config.node_name,
         tables,
         from: scene.sender.clone(),
         service: owner.map(ToString::to_string),
+        missing: missing.map(ToString::to_string),
         endpoints: &scene.endpoints,
         assumptions: &scene.assumptions,
     };
@@ -114,6 +147,10 @@ fn read(args: &Trace) -> Result<View, Error> {
         true => Origin::of_arguments(&args.source, &args.node),
         false => Origin::find(&args.source, &args.node, Path::new(running::PROC)),
     };
+    let origin = origin.with_pods_near(match &args.from {
+        SenderArgument::Pod(name) => Some(name),
+        _ => None,
+    });
     let mut node = origin.node()?;
     let (health_port, backend) = (health_port(&node.config), node.backend());
     let cluster = objects(args, &origin, &mut node)?;
@@ -151,6 +188,7 @@ fn objects(args: &Trace, origin: &Origin<'_>, node: &mut Node) -> Result<Cluster
             Ok(Cluster {
                 state: ClusterState::default(),
                 whole: true,
+                pods: PodAddresses::default(),
             })
         }
         other => other,

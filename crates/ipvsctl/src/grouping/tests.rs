@@ -6,9 +6,9 @@ use ipvs::text::{Line, parse_line};
 use ipvs::{Protocol, VirtualServerKey};
 use model::sets::SetKind;
 use model::{ObjectName, Op, Plan, PlannedOp, Reason, ServicePortName, Stage};
-use planner::{EntryOwner, EntryOwners};
+use planner::EntryOwners;
 
-use super::{Changes, Counts, Group, Kind};
+use super::{Changes, Group, Kind, Selection};
 
 fn key() -> VirtualServerKey {
     VirtualServerKey::Address {
@@ -61,7 +61,7 @@ fn one_port_name_with_two_protocols_is_one_group() {
         (Op::EnsureDevice, None),
         (Op::DelAddress(IpAddr::from([10, 0, 0, 1])), None),
     ]);
-    let changes = Changes::with_owners(&plan, &EntryOwners::default());
+    let changes = Changes::with_owners(&plan, &EntryOwners::default(), Selection::default());
     let headings: Vec<String> = changes.groups.keys().map(ToString::to_string).collect();
     assert_eq!(headings, ["(node)", "default/web:dns", "(no Service)"]);
 }
@@ -78,37 +78,78 @@ fn entries_without_virtual_server_belong_to_the_services_that_ask_for_them() {
             Some(port("web", "http", Protocol::Tcp)),
         ),
     ]);
-    let owner = |first, others| EntryOwner {
-        first: port("shop", first, Protocol::Tcp),
-        others,
-    };
+    let shop = |name| port("shop", name, Protocol::Tcp);
     let owners = EntryOwners {
-        entries: [((set, Entry::Port(30080)), owner("http", 0))].into(),
-        addresses: [(address, owner("admin", 3))].into(),
+        entries: [((set, Entry::Port(30080)), vec![shop("http")])].into(),
+        addresses: [(
+            address,
+            vec![shop("admin"), port("web", "http", Protocol::Tcp)],
+        )]
+        .into(),
     };
-    let changes = Changes::with_owners(&plan, &owners);
-    let shown: Vec<String> = (changes.groups.iter())
-        .flat_map(|(group, changes)| {
-            let line = move |change: &super::Change<'_>| {
-                format!("{group}: {}, {} others", change.planned.op, change.others)
-            };
-            changes.iter().map(line)
-        })
-        .collect();
+    let changes = Changes::with_owners(&plan, &owners, Selection::default());
     assert_eq!(
-        shown,
+        shown(&changes),
         [
-            "default/shop:admin: add address 203.0.113.1 to kube-ipvs0, 3 others",
+            "default/shop:admin: add address 203.0.113.1 to kube-ipvs0, 1 others",
             "default/shop:http: add 30080 to set KUBE-NODE-PORT-TCP, 0 others",
             "(no Service): delete 30081 from set KUBE-NODE-PORT-TCP, 0 others",
         ]
     );
-    let shop = ObjectName::new("default", "shop");
-    let both = Counts {
-        add: 2,
-        ..Counts::default()
+    let counts: Vec<String> = (changes.by_service().iter())
+        .map(|(group, counts)| format!("{group}: {counts}"))
+        .collect();
+    assert_eq!(
+        counts,
+        [
+            "default/shop: Plan: 2 to add, 0 to change, 0 to delete",
+            "(no Service): Plan: 0 to add, 0 to change, 1 to delete",
+        ]
+    );
+}
+
+/// Returns a line for each change of each group.
+fn shown(changes: &Changes<'_>) -> Vec<String> {
+    let groups = changes.groups.iter();
+    let lines = groups.flat_map(|(group, changes)| {
+        (changes.iter()).map(move |change| {
+            let op = &change.planned.op;
+            format!("{group}: {op}, {} others", change.others)
+        })
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_shared_entry_is_shown_for_each_selected_service_and_counted_once() {
+    let address = IpAddr::from([203, 0, 113, 1]);
+    let plan = plan(vec![(Op::AddAddress(address), None)]);
+    let owner = |service| port(service, "http", Protocol::Tcp);
+    let owners = EntryOwners {
+        addresses: [(address, vec![owner("a"), owner("b"), owner("c")])].into(),
+        ..EntryOwners::default()
     };
-    assert_eq!(changes.services(), [(&shop, both)].into());
+    let check = |selected: &[&str], expected: &[&str]| {
+        let services: Vec<ObjectName> = (selected.iter())
+            .map(|name| ObjectName::new("default", *name))
+            .collect();
+        let selection = Selection {
+            services: &services,
+            kinds: &[],
+        };
+        let changes = Changes::with_owners(&plan, &owners, selection);
+        let line = |service: &&str| {
+            format!("default/{service}:http: add address {address} to kube-ipvs0, 2 others")
+        };
+        let expected: Vec<String> = expected.iter().map(line).collect();
+        assert_eq!(shown(&changes), expected, "{selected:?}");
+        assert_eq!(changes.summary().total(), expected.len().min(1));
+        assert_eq!(changes.by_service().len(), expected.len());
+    };
+    check(&[], &["a"]);
+    check(&["b"], &["b"]);
+    check(&["c", "b"], &["b", "c"]);
+    check(&["d"], &[]);
 }
 
 #[test]
@@ -132,10 +173,13 @@ fn changes_are_kept_by_service_and_kind() {
         let services: Vec<ObjectName> = (services.iter())
             .map(|name| ObjectName::new("default", *name))
             .collect();
-        let mut changes = Changes::with_owners(&plan, &EntryOwners::default());
-        changes.retain(&services, kinds);
+        let selection = Selection {
+            services: &services,
+            kinds,
+        };
+        let changes = Changes::with_owners(&plan, &EntryOwners::default(), selection);
         let groups: Vec<String> = changes.groups.keys().map(Group::to_string).collect();
-        (groups.join(" "), changes.counts().total())
+        (groups.join(" "), changes.summary().total())
     };
     let all = "(node) default/api:http default/web:http";
     assert_eq!(kept(&[], &[]), (all.to_owned(), 4));

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{ClusterEvent, ClusterState, Object};
+use model::{ClusterEvent, ClusterState, Name, Object};
 use sources::files::{self, FileErrorKind};
-use sources::kube::{self, ConnectError, KubeSettings};
+use sources::kube::{self, ConnectError, Connection, KubeSettings};
+use sources::{PodAddresses, SourceProblem};
 
 use crate::cli::Source;
 use crate::error::Error;
@@ -19,6 +20,8 @@ pub struct Cluster {
     pub state: ClusterState,
     /// True if all of the input was read.
     pub whole: bool,
+    /// Addresses of pods, if they were asked for.
+    pub pods: PodAddresses,
 }
 
 impl Cluster {
@@ -39,10 +42,14 @@ impl Cluster {
 }
 
 /// Reads files, directories and standard input. Reports mistakes on standard error and returns the
-/// readable objects. With `strict`, warnings are mistakes.
+/// readable objects. With `strict`, warnings are mistakes. With `pods`, a namespace, it collects the
+/// addresses of pods: those of all namespaces.
 #[must_use]
-pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
-    let found = files::read(paths);
+pub fn from_files(paths: &[PathBuf], strict: bool, pods: Option<&Name>) -> Cluster {
+    let mut found = match pods {
+        Some(_) => files::read_with_pods(paths),
+        None => files::read(paths),
+    };
     let mut whole = !found.incomplete;
     for error in &found.errors {
         if matches!(error.kind, FileErrorKind::Twice { .. }) {
@@ -76,17 +83,19 @@ pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
         ));
     }
     Cluster {
+        pods: std::mem::take(&mut found.pods),
         state: state_of(found.into_events()),
         whole,
     }
 }
 
-/// Reads the files of `source`, or all lists of its cluster.
+/// Reads the files of `source`, or all lists of its cluster, and the addresses of the pods in the
+/// namespace `pods`.
 ///
 /// # Errors
 ///
 /// The connection to the cluster cannot be set up, or a list fails.
-pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
+pub fn from_source(source: &Source, node: &Node, pods: Option<&Name>) -> Result<Cluster, Error> {
     let Source {
         paths,
         strict,
@@ -94,22 +103,23 @@ pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
         context,
     } = source;
     if !paths.is_empty() {
-        return from_files(paths, *strict).unless_unread();
+        return from_files(paths, *strict, pods).unless_unread();
     }
     let kubeconfig = (kubeconfig.as_deref()).or(node.config.kubeconfig.as_deref());
-    from_api_server(kubeconfig, context.as_deref(), node)
+    from_api_server(kubeconfig, context.as_deref(), node, pods)
 }
 
 fn from_api_server(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
     node: &Node,
+    pods: Option<&Name>,
 ) -> Result<Cluster, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let events = runtime.block_on(async {
+    runtime.block_on(async {
         let connection = kube::connect(kubeconfig, context)
             .await
             .map_err(|error| match error {
@@ -121,17 +131,34 @@ fn from_api_server(
             nodes: node.config.settings.watched_nodes,
             ..KubeSettings::new(node.config.node.node_name.clone())
         };
-        kube::list_once(&connection, &settings)
+        list(&connection, &settings, pods)
             .await
             .map_err(Error::Source)
-    })?;
-    Ok(Cluster {
-        state: state_of(events),
-        whole: true,
     })
 }
 
-pub(super) fn state_of(events: Vec<ClusterEvent>) -> ClusterState {
+/// Reads all lists of a cluster, and the addresses of the pods in the namespace `pods`.
+///
+/// # Errors
+///
+/// A list fails.
+pub(super) async fn list(
+    connection: &Connection,
+    settings: &KubeSettings,
+    pods: Option<&Name>,
+) -> Result<Cluster, SourceProblem> {
+    let events = kube::list_once(connection, settings).await?;
+    Ok(Cluster {
+        state: state_of(events),
+        whole: true,
+        pods: match pods {
+            Some(namespace) => kube::list_pods(connection, settings, namespace).await?,
+            None => PodAddresses::default(),
+        },
+    })
+}
+
+fn state_of(events: Vec<ClusterEvent>) -> ClusterState {
     let mut state = ClusterState::default();
     for event in events {
         state.absorb(event);

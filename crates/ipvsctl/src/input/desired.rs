@@ -5,6 +5,8 @@ mod tests;
 
 use std::path::Path;
 
+use model::{Name, ObjectName};
+
 use super::cluster::{self, Cluster};
 use super::node::{self, Fallback, Node};
 use super::running::{self, Daemon};
@@ -17,6 +19,8 @@ pub struct Origin<'a> {
     source: &'a Source,
     args: &'a NodeArgs,
     daemon: Option<Daemon>,
+    /// Namespace whose pods' addresses are read.
+    pods: Option<Name>,
 }
 
 impl<'a> Origin<'a> {
@@ -33,6 +37,7 @@ impl<'a> Origin<'a> {
             source,
             args,
             daemon: (daemons.len() == 1).then(|| daemons.remove(0)),
+            pods: None,
         }
     }
 
@@ -43,6 +48,16 @@ impl<'a> Origin<'a> {
             source,
             args,
             daemon: None,
+            pods: None,
+        }
+    }
+
+    /// Returns the origin with the addresses of the pods in the namespace of `pod`.
+    #[must_use]
+    pub fn with_pods_near(self, pod: Option<&ObjectName>) -> Self {
+        Self {
+            pods: pod.map(|pod| pod.namespace.clone()),
+            ..self
         }
     }
 
@@ -69,9 +84,11 @@ impl<'a> Origin<'a> {
             Some(daemon) if !names_cluster(self.args, node) => {
                 let pid = daemon.process.pid;
                 tracing::info!("the objects are those of kube-ipvsd, process {pid}");
-                daemon.cluster(node).map_err(Error::Running)
+                daemon
+                    .cluster(node, self.pods.as_ref())
+                    .map_err(Error::Running)
             }
-            _ => cluster::from_source(self.source, node),
+            _ => cluster::from_source(self.source, node, self.pods.as_ref()),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Owners {
 
     fn of_objects(args: &Named, saved: bool) -> Result<Self, Error> {
         let mut node = node::read(&args.node, Fallback::Host)?;
-        let cluster = cluster::from_source(&args.source, &node)?;
+        let cluster = cluster::from_source(&args.source, &node, None)?;
         if node.state.is_none() && !saved {
             node.state = linux::node_state().ok();
         }

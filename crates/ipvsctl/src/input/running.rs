@@ -11,13 +11,14 @@ pub(super) mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::Name;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::{self, ConnectError, Connection, KubeSettings, ServerHost};
 use sources::{ConfigErrors, Environment, SourceProblem, node_state};
 
 use self::command_line::CommandLine;
 pub use self::process::{Manager, ProcessFacts, State};
-use super::cluster::{Cluster, from_files, state_of};
+use super::cluster::{self, Cluster, from_files};
 use super::node::Node;
 use crate::cli::NodeArgs;
 use crate::error::Error;
@@ -198,16 +199,17 @@ impl Daemon {
         }
     }
 
-    /// Reads the objects from where the process has them: its manifests or its API server. Stores
-    /// the addresses of the API server in `node`.
+    /// Reads the objects from where the process has them, its manifests or its API server, and the
+    /// addresses of the pods in the namespace `pods`. Stores the addresses of the API server in
+    /// `node`.
     ///
     /// # Errors
     ///
     /// The files or the API server cannot be read, or the answer takes too long.
-    pub fn cluster(&self, node: &mut Node) -> Result<Cluster, RunningError> {
+    pub fn cluster(&self, node: &mut Node, pods: Option<&Name>) -> Result<Cluster, RunningError> {
         let manifests = &self.command()?.manifests;
         if manifests.is_empty() {
-            return self.of_api_server(node);
+            return self.of_api_server(node, pods);
         }
         let mut paths = Vec::new();
         for path in manifests {
@@ -216,10 +218,10 @@ impl Daemon {
             }
             paths.push(self.path(path)?);
         }
-        Ok(from_files(&paths, false))
+        Ok(from_files(&paths, false, pods))
     }
 
-    fn of_api_server(&self, node: &mut Node) -> Result<Cluster, RunningError> {
+    fn of_api_server(&self, node: &mut Node, pods: Option<&Name>) -> Result<Cluster, RunningError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -234,8 +236,8 @@ impl Daemon {
                 .map_err(RunningError::Connect)?;
             let all = async {
                 let addresses = addresses(&connection).await;
-                let events = kube::list_once(&connection, &settings).await;
-                events.map(|events| (addresses, events))
+                let cluster = cluster::list(&connection, &settings, pods).await;
+                cluster.map(|cluster| (addresses, cluster))
             };
             match tokio::time::timeout(DEADLINE, all).await {
                 Ok(listed) => listed.map_err(RunningError::Source),
@@ -246,12 +248,9 @@ impl Daemon {
         });
         // The resolution of a name may still block a thread.
         runtime.shutdown_background();
-        let (addresses, events) = listed?;
+        let (addresses, cluster) = listed?;
         node.config.node.api_server = addresses.into_iter().collect();
-        Ok(Cluster {
-            state: state_of(events),
-            whole: true,
-        })
+        Ok(cluster)
     }
 }
 

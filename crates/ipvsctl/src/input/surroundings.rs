@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipvs::{AddressFamily, Protocol};
-use kernel::linux::{IptablesBackend, Routes, bridges, host_rules, routes, setting};
+use kernel::linux::{IptablesBackend, Routes, bridges, host_rules, read_setting, routes};
 use model::host_rules::HostRules;
 use model::{Name, NodeTables};
 use sources::config::Resolved;
@@ -24,9 +24,8 @@ pub use self::endpoint::Endpoint;
 use self::endpoint::endpoints;
 use self::location::Location;
 use self::packet::CLIENT;
-pub use self::packet::{Packet, PacketError, destination, sender};
+pub use self::packet::{Packet, PacketError, Sender, destination};
 use super::Input;
-use crate::cli::Sender;
 use crate::error::Error;
 
 /// Facts that only the machine itself has.
@@ -61,22 +60,27 @@ impl Machine {
     }
 
     fn without_rules(addresses: &BTreeSet<IpAddr>) -> Result<Self, Error> {
-        let calls = |name| (setting(name)).is_some_and(|value| value != "0");
+        let calls = |name| {
+            let value = read_setting(name).map_err(Error::Observe)?;
+            Ok(value.is_some_and(|value| value != "0"))
+        };
         Ok(Self {
             routes: routes(addresses).map_err(Error::Observe)?,
             bridges: bridges().map_err(Error::Observe)?,
             bridge_calls: BTreeMap::from([
                 (
                     AddressFamily::Ipv4,
-                    calls("net.bridge.bridge-nf-call-iptables"),
+                    calls("net.bridge.bridge-nf-call-iptables")?,
                 ),
                 (
                     AddressFamily::Ipv6,
-                    calls("net.bridge.bridge-nf-call-ip6tables"),
+                    calls("net.bridge.bridge-nf-call-ip6tables")?,
                 ),
             ]),
-            keeps_ipv6: setting("net.ipv6.conf.all.forwarding").is_some_and(|value| value == "0"),
-            sockets: sockets::read(),
+            keeps_ipv6: read_setting("net.ipv6.conf.all.forwarding")
+                .map_err(Error::Observe)?
+                .is_some_and(|value| value == "0"),
+            sockets: sockets::read().map_err(Error::Observe)?,
             host_rules: BTreeMap::new(),
         })
     }
@@ -175,14 +179,22 @@ pub fn scene(
 }
 
 fn noun(packet: &Packet, place: Option<&Place>) -> String {
-    match (&packet.sender, place.map(|place| &place.at)) {
-        (Sender::Host | Sender::Endpoint(_), _) => "host".to_owned(),
-        (Sender::Outside(Some(interface)), _) => format!("outside, by {interface}"),
-        (Sender::Outside(None), _) => "outside".to_owned(),
-        (Sender::Pod(_), None | Some(At::Host)) => "host, by its own address".to_owned(),
-        (Sender::Pod(_), Some(At::Bridge(_) | At::Pod(_))) => "pod on this node".to_owned(),
-        (Sender::Pod(_), Some(At::Node { name, .. })) => format!("pod on node {name}"),
-        (Sender::Pod(_), Some(At::Link(_) | At::Unknown(_))) => "pod".to_owned(),
+    let name = match &packet.sender {
+        Sender::Host => return "host".to_owned(),
+        Sender::Outside(Some(interface)) => return format!("outside, by {interface}"),
+        Sender::Outside(None) => return "outside".to_owned(),
+        Sender::Pod { name, .. } => name,
+    };
+    let pod = match name {
+        Some(name) => format!("pod {name}"),
+        None => "pod".to_owned(),
+    };
+    match (place.map(|place| &place.at), name) {
+        (None | Some(At::Host), Some(_)) => format!("{pod}, by the host's own address"),
+        (None | Some(At::Host), None) => "host, by its own address".to_owned(),
+        (Some(At::Bridge(_) | At::Pod(_)), _) => format!("{pod} on this node"),
+        (Some(At::Node { name, .. }), _) => format!("{pod} on node {name}"),
+        (Some(At::Link(_) | At::Unknown(_)), _) => pod,
     }
 }
 
@@ -197,10 +209,10 @@ fn add_sender(
         return "host".to_owned();
     };
     let at = match &packet.sender {
-        Sender::Host | Sender::Endpoint(_) => return "host".to_owned(),
+        Sender::Host => return "host".to_owned(),
         Sender::Outside(Some(interface)) => At::Link(Some(interface.to_string())),
         Sender::Outside(None) => At::Link(location.interface(source)),
-        Sender::Pod(_) => match location.of(source) {
+        Sender::Pod { .. } => match location.of(source) {
             None | Some(At::Link(_) | At::Unknown(_)) => {
                 assumptions.push(format!("{source} is a pod on this node"));
                 location.pod(source)

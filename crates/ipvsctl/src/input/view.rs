@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ipvs::VirtualServerKey;
 use model::text::Part;
-use model::{Plan, Snapshot};
+use model::{ObjectName, Plan, Snapshot};
 use planner::Ownership;
 
 use super::desired::Origin;
@@ -13,7 +13,7 @@ use super::node::Node;
 use super::{Input, live, running};
 use crate::cli::Compared;
 use crate::error::{Error, Status};
-use crate::grouping::Changes;
+use crate::grouping::{Changes, Selection};
 use crate::style;
 
 /// Desired and live tables of a node, and their difference.
@@ -36,18 +36,20 @@ impl View {
     ///
     /// The node, the cluster or the live tables cannot be read.
     pub fn read(args: &Compared) -> Result<Self, Error> {
-        Self::read_with(args, |node| {
+        Self::read_with(args, None, |node| {
             live::of_kernel(&mut live::read_only_kernel()?, node)
         })
     }
 
-    /// Does the same as [`View::read`], with the kernel's tables from `kernel`.
+    /// Does the same as [`View::read`], with the kernel's tables from `kernel`, and the addresses of
+    /// the pods in the namespace of `pod`.
     ///
     /// # Errors
     ///
     /// As [`View::read`], and those of `kernel`.
     pub fn read_with(
         args: &Compared,
+        pod: Option<&ObjectName>,
         kernel: impl FnOnce(&mut Node) -> Result<Snapshot, Error>,
     ) -> Result<Self, Error> {
         let Compared {
@@ -64,6 +66,7 @@ impl View {
             Some(_) => Origin::of_arguments(source, node),
             None => Origin::find(source, node, Path::new(running::PROC)),
         };
+        let origin = origin.with_pods_near(pod);
         let mut node = origin.node()?;
         let cluster = origin.cluster(&mut node)?;
         let compile = |node| Input::compile(cluster, node).report();
@@ -116,10 +119,10 @@ impl View {
         }
     }
 
-    /// Returns the changes of the plan by the Services that ask for them.
+    /// Returns the selected changes of the plan by the Services that ask for them.
     #[must_use]
-    pub fn changes(&self) -> Changes<'_> {
-        Changes::of(&self.plan, &self.input.claims)
+    pub fn changes(&self, selection: Selection<'_>) -> Changes<'_> {
+        Changes::of(&self.plan, &self.input.claims, selection)
     }
 
     /// Returns the status of a command that found something or not. A part of the input that could

@@ -3,16 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use ipset::{Set, SetName};
+use ipset::SetName;
 use ipvs::{AddressFamily, VirtualServerKey};
 use model::rules::Rules;
-use model::tables::RealServers;
-use model::{NodeTables, Op, OpEffect, Snapshot, VirtualServerEntry};
+use model::{Op, OpEffect, Snapshot};
 
-use crate::output::plan::line;
+use crate::output::plan::{ChainChange, RuleHunk, RuleLine, line};
 
 /// A change between two readings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,152 +34,85 @@ pub enum Place {
     Other,
 }
 
-/// Returns the changes from the reading `before` to `after`, in the order in which a plan has them:
-/// settings, device, sets, rules, addresses, virtual servers.
+/// Returns the changes from the reading `before` to `after`: the device, the changes in the order
+/// of a plan, and the rules line by line.
 #[must_use]
 pub fn between(before: &Snapshot, after: &Snapshot) -> Vec<TableChange> {
-    let (old, new) = (&before.tables, &after.tables);
-    let mut changes = Changes::default();
-    changes.settings(old, new);
-    match (before.device, after.device) {
-        (false, true) => changes.op(&Op::EnsureDevice, Place::Other),
-        (true, false) => changes.op(&Op::DelDevice, Place::Other),
-        _ => {}
+    let device = match (before.device, after.device) {
+        (false, true) => Some(Op::EnsureDevice),
+        (true, false) => Some(Op::DelDevice),
+        _ => None,
+    };
+    let plan = planner::between(&before.tables, &after.tables);
+    let planned = plan.ops().map(|planned| &planned.op);
+    let ops = (device.iter().chain(planned)).filter(|op| !matches!(op, Op::PatchRules(..)));
+    let mut changes: Vec<TableChange> = ops.map(TableChange::of).collect();
+    for family in AddressFamily::ALL {
+        let [before, after] = [before, after].map(|read| read.tables.rules.get(&family));
+        changes.extend(rules(family, before, after));
     }
-    for name in union(&old.sets, &new.sets) {
-        changes.set(name, old.sets.get(name), new.sets.get(name));
-    }
-    for family in union(&old.rules, &new.rules) {
-        changes.rules(*family, old.rules.get(family), new.rules.get(family));
-    }
-    for address in old.addresses.difference(&new.addresses) {
-        changes.op(&Op::DelAddress(*address), Place::Other);
-    }
-    for address in new.addresses.difference(&old.addresses) {
-        changes.op(&Op::AddAddress(*address), Place::Other);
-    }
-    for key in union(&old.virtual_servers, &new.virtual_servers) {
-        let (old, new) = (old.virtual_servers.get(key), new.virtual_servers.get(key));
-        changes.virtual_server(*key, old, new);
-    }
-    changes.0
+    changes
 }
 
-/// Returns the keys of both maps in order.
-fn union<'a, K: Ord, V>(old: &'a BTreeMap<K, V>, new: &'a BTreeMap<K, V>) -> BTreeSet<&'a K> {
-    old.keys().chain(new.keys()).collect()
-}
-
-#[derive(Default)]
-struct Changes(Vec<TableChange>);
-
-impl Changes {
-    fn op(&mut self, op: &Op, place: Place) {
-        self.0.push(TableChange {
+impl TableChange {
+    fn of(op: &Op) -> Self {
+        Self {
             effect: op.effect(),
             line: line(op),
-            place,
-        });
-    }
-
-    fn settings(&mut self, old: &NodeTables, new: &NodeTables) {
-        for (name, value) in &new.sysctls {
-            if old.sysctls.get(name) != Some(value) {
-                let op = Op::SetSysctl(name.clone(), value.clone());
-                self.op(&op, Place::Other);
-            }
-        }
-        if old.timeouts != new.timeouts {
-            self.op(&Op::SetTimeouts(new.timeouts), Place::Other);
-        }
-    }
-
-    fn set(&mut self, name: &SetName, old: Option<&Set>, new: Option<&Set>) {
-        let place = || Place::Set(name.clone());
-        match (old, new) {
-            (Some(_), None) => self.op(&Op::DestroySet(name.clone()), place()),
-            (None, Some(set)) => {
-                let op = Op::CreateSet(name.clone(), set.header);
-                self.op(&op, place());
-            }
-            (Some(old), Some(new)) if old.header != new.header => {
-                let op = Op::ReplaceSet(name.clone(), Arc::new(new.clone()));
-                self.op(&op, place());
-            }
-            _ => {}
-        }
-        let Some(new) = new else { return };
-        let none = BTreeSet::new();
-        let old = old.map_or(&none, |old| &old.entries);
-        for entry in old.difference(&new.entries) {
-            self.op(&Op::DelEntry(name.clone(), *entry), place());
-        }
-        for entry in new.entries.difference(old) {
-            self.op(&Op::AddEntry(name.clone(), *entry), place());
-        }
-    }
-
-    fn rules(&mut self, family: AddressFamily, old: Option<&Rules>, new: Option<&Rules>) {
-        let lines = |rules: Option<&Rules>| rules.map(rule_lines).unwrap_or_default();
-        let (old, new) = (lines(old), lines(new));
-        let mut push = |effect, line: &String| {
-            self.0.push(TableChange {
-                effect,
-                line: format!("{family} {line}"),
-                place: Place::Rules(family),
-            });
-        };
-        (old.difference(&new)).for_each(|line| push(OpEffect::Delete, line));
-        (new.difference(&old)).for_each(|line| push(OpEffect::Add, line));
-    }
-
-    fn virtual_server(
-        &mut self,
-        key: VirtualServerKey,
-        old: Option<&Arc<VirtualServerEntry>>,
-        new: Option<&Arc<VirtualServerEntry>>,
-    ) {
-        let place = Place::VirtualServer(key);
-        let Some(new) = new else {
-            return self.op(&Op::DelVirtualServer(key), place);
-        };
-        let none = RealServers::default();
-        let old_reals = old.map_or(&none, |old| &old.real_servers);
-        for real in old_reals.keys() {
-            if new.real_servers.get(real).is_none() {
-                self.op(&Op::DelRealServer(key, *real), place.clone());
-            }
-        }
-        match old {
-            None => self.op(&Op::AddVirtualServer(new.server.clone()), place.clone()),
-            Some(old) if old.server != new.server => {
-                self.op(&Op::SetVirtualServer(new.server.clone()), place.clone());
-            }
-            Some(_) => {}
-        }
-        for (real_key, real) in new.real_servers.iter() {
-            match old_reals.get(real_key) {
-                None => self.op(&Op::AddRealServer(key, *real), place.clone()),
-                Some(old) if old != real => self.op(&Op::SetRealServer(key, *real), place.clone()),
-                Some(_) => {}
-            }
+            place: Place::of(op),
         }
     }
 }
 
-/// Returns each chain and rule as a line with its table: `nat -A KUBE-SERVICES …`.
-fn rule_lines(rules: &Rules) -> BTreeSet<String> {
-    let text = rules.print();
-    let mut table = "";
-    let mut lines = BTreeSet::new();
-    for line in text.lines() {
-        match line.strip_prefix('*') {
-            Some(name) => table = name,
-            None if line == "COMMIT" || line.is_empty() => {}
-            None => {
-                lines.insert(format!("{table} {line}"));
+impl Place {
+    fn of(op: &Op) -> Self {
+        match op {
+            Op::AddVirtualServer(server) | Op::SetVirtualServer(server) => {
+                Self::VirtualServer(server.key)
             }
+            Op::DelVirtualServer(key)
+            | Op::AddRealServer(key, _)
+            | Op::SetRealServer(key, _)
+            | Op::DelRealServer(key, _) => Self::VirtualServer(*key),
+            Op::CreateSet(name, _)
+            | Op::ReplaceSet(name, _)
+            | Op::AddEntry(name, _)
+            | Op::DelEntry(name, _)
+            | Op::DestroySet(name) => Self::Set(name.clone()),
+            Op::PatchRules(family, _) => Self::Rules(*family),
+            Op::SetSysctl(..)
+            | Op::SetTimeouts(_)
+            | Op::EnsureDevice
+            | Op::DelDevice
+            | Op::AddAddress(_)
+            | Op::DelAddress(_) => Self::Other,
         }
     }
-    lines
+}
+
+/// Returns each new or deleted chain and rule with its table: `IPv4 nat -A KUBE-SERVICES …`.
+fn rules(family: AddressFamily, before: Option<&Rules>, after: Option<&Rules>) -> Vec<TableChange> {
+    let none = Rules::default();
+    let hunks = RuleHunk::between(family, before.unwrap_or(&none), after.unwrap_or(&none));
+    let change = |hunk: &RuleHunk, effect, rule: &str| TableChange {
+        effect,
+        line: format!("{family} {} {rule}", hunk.chain.table),
+        place: Place::Rules(family),
+    };
+    let mut changes = Vec::new();
+    for hunk in &hunks {
+        let name = &hunk.chain.chain;
+        if hunk.change == ChainChange::Created {
+            changes.push(change(hunk, OpEffect::Add, &format!("-N {name}")));
+        }
+        changes.extend(hunk.lines.iter().filter_map(|line| match line {
+            RuleLine::Same(_) => None,
+            RuleLine::Added(rule) => Some(change(hunk, OpEffect::Add, rule)),
+            RuleLine::Deleted(rule) => Some(change(hunk, OpEffect::Delete, rule)),
+        }));
+        if hunk.change == ChainChange::Deleted {
+            changes.push(change(hunk, OpEffect::Delete, &format!("-X {name}")));
+        }
+    }
+    changes
 }

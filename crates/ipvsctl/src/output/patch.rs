@@ -8,11 +8,12 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use ipnetwork::IpNetwork;
 use ipset::{Set, SetName};
-use ipvs::{AddressFamily, Timeouts};
+use ipvs::AddressFamily;
 use model::{Op, Plan, PlannedOp, escaped};
 
-use super::plan::{host_address, line};
+use super::plan::line;
 use crate::grouping::Changes;
 
 /// Word that ends the input of a program in the script. No line of an input equals it.
@@ -100,10 +101,7 @@ fn lines(op: &Op) -> Vec<String> {
             let value = value.replace('\t', " ");
             vec![format!("sysctl -w {}", quoted(&format!("{name}={value}")))]
         }
-        Op::SetTimeouts(Timeouts { tcp, tcp_fin, udp }) => {
-            let [tcp, tcp_fin, udp] = [tcp, tcp_fin, udp].map(std::time::Duration::as_secs);
-            vec![format!("ipvsadm --set {tcp} {tcp_fin} {udp}")]
-        }
+        Op::SetTimeouts(_) => vec![format!("ipvsadm {}", line(op))],
         Op::EnsureDevice => vec![format!("ip link add {} type dummy", model::DEVICE)],
         Op::DelDevice => vec![format!("ip link delete {}", model::DEVICE)],
         Op::AddAddress(address) => vec![ip_address("add", *address)],
@@ -124,7 +122,7 @@ fn lines(op: &Op) -> Vec<String> {
 fn ip_address(verb: &str, address: IpAddr) -> String {
     format!(
         "ip address {verb} {} dev {}",
-        host_address(address),
+        IpNetwork::from(address),
         model::DEVICE
     )
 }

@@ -4,14 +4,13 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
-use std::net::IpAddr;
 
-use ipnetwork::IpNetwork;
-use model::{Op, OpEffect, PlannedOp, Reason, escaped};
+use model::{Op, OpEffect, PlannedOp, Reason, Summary, escaped};
 
-pub use self::rules::{LiveRules, RuleHunk, RuleLine, RuleLines};
-use crate::grouping::{Change, Changes, Counts, Group, Kind};
+pub use self::rules::{ChainChange, LiveRules, RuleHunk, RuleLine, RuleLines};
+use crate::grouping::{Change, Changes, Group, Kind};
 use crate::style;
 
 /// Maximum width of the column of changes. Longer lines do not move the column of reasons.
@@ -27,7 +26,7 @@ pub fn text(changes: &Changes<'_>, live: &LiveRules) -> String {
         write_group(&mut text, group, changes, &mut lines);
         text.push('\n');
     }
-    write_total(&mut text, changes.counts());
+    write_total(&mut text, changes.summary());
     text
 }
 
@@ -35,24 +34,18 @@ pub fn text(changes: &Changes<'_>, live: &LiveRules) -> String {
 /// largest number first.
 #[must_use]
 pub fn stat(changes: &Changes<'_>) -> String {
-    let mut rows: Vec<(String, Counts)> = (changes.services().into_iter())
-        .map(|(service, counts)| (service.to_string(), counts))
-        .collect();
-    for (group, changes) in &changes.groups {
-        if group.service().is_none() {
-            let mut counts = Counts::default();
-            (changes.iter()).for_each(|change| counts.count(change.planned.op.effect()));
-            rows.push((group.to_string(), counts));
-        }
-    }
+    let mut services: Vec<(Group, Summary)> = changes.by_service().into_iter().collect();
     // The sort is stable, so rows with equal numbers stay in the order of their names.
-    rows.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.total()));
+    services.sort_by_key(|(group, counts)| (Reverse(counts.total()), group.service().is_none()));
     let mut text = summary(changes);
-    text.push_str(&table(rows.into_iter()));
+    let rows = services.into_iter();
+    text.push_str(&table(
+        rows.map(|(group, counts)| (group.to_string(), counts)),
+    ));
     if !text.is_empty() {
         text.push('\n');
     }
-    write_total(&mut text, changes.counts());
+    write_total(&mut text, changes.summary());
     text
 }
 
@@ -62,12 +55,6 @@ pub fn stat(changes: &Changes<'_>) -> String {
 pub fn line(op: &Op) -> String {
     // A name of a scheduler in a file may contain a line end.
     escaped(&op.line())
-}
-
-/// Returns `10.96.0.10/32` or `fd00::10/128`.
-#[must_use]
-pub fn host_address(address: IpAddr) -> String {
-    IpNetwork::from(address).to_string()
 }
 
 /// Returns a line for each kind with changes, and an empty line; nothing if there are no changes.
@@ -82,10 +69,10 @@ fn summary(changes: &Changes<'_>) -> String {
 }
 
 /// Returns lines such as `real servers  +10  ~2  -1`, with the numbers in columns.
-fn table(rows: impl Iterator<Item = (String, Counts)>) -> String {
+fn table(rows: impl Iterator<Item = (String, Summary)>) -> String {
     let rows: Vec<(String, [String; 3])> = rows
         .map(|(name, counts)| {
-            let Counts {
+            let Summary {
                 add,
                 change,
                 delete,
@@ -122,30 +109,22 @@ fn table(rows: impl Iterator<Item = (String, Counts)>) -> String {
     text
 }
 
-fn write_total(text: &mut String, counts: Counts) {
+fn write_total(text: &mut String, counts: Summary) {
     let heading = style::HEADING;
-    let Counts {
-        add,
-        change,
-        delete,
-    } = counts;
-    let _ = writeln!(
-        text,
-        "{heading}Plan: {add} to add, {change} to change, {delete} to delete{heading:#}"
-    );
+    let _ = writeln!(text, "{heading}{counts}{heading:#}");
 }
 
 fn write_group(text: &mut String, group: &Group, changes: &[Change<'_>], rules: &mut RuleLines) {
-    let notes: Vec<Option<String>> = changes.iter().map(note).collect();
+    let mut notes: Vec<Option<String>> = changes.iter().map(note).collect();
     // A note that every line would repeat is in the heading.
     let common = (notes.first().cloned().flatten())
         .filter(|first| notes.len() > 1 && notes.iter().all(|note| note.as_ref() == Some(first)));
-    let (heading, quiet) = (style::HEADING, style::QUIET);
-    let _ = write!(text, "{heading}{group}{heading:#}");
-    if let Some(common) = &common {
-        let _ = write!(text, "    {quiet}{common}{quiet:#}");
+    if common.is_some() {
+        notes.fill(None);
     }
-    text.push('\n');
+    let heading = style::HEADING;
+    let _ = write!(text, "{heading}{group}{heading:#}");
+    end_line(text, common.as_deref());
     let lines: Vec<String> = (changes.iter())
         .map(|change| line(&change.planned.op))
         .collect();
@@ -161,33 +140,35 @@ fn write_group(text: &mut String, group: &Group, changes: &[Change<'_>], rules: 
         }
         let effect = change.planned.op.effect();
         let (mark, style) = (effect.mark(), style::of_effect(effect));
-        let _ = match note.filter(|_| common.is_none()) {
-            Some(note) => writeln!(
-                text,
-                "{style}{mark} {line:width$}{style:#}    {quiet}{note}{quiet:#}"
-            ),
-            None => writeln!(text, "{style}{mark} {line}{style:#}"),
-        };
+        let width = if note.is_some() { width } else { 0 };
+        let _ = write!(text, "{style}{mark} {line:width$}{style:#}");
+        end_line(text, note.as_deref());
     }
 }
 
-fn write_rules(text: &mut String, hunks: &[RuleHunk], note: Option<&str>) {
-    let (heading, quiet) = (style::HEADING, style::QUIET);
+/// Writes the changes of each chain. The note of the patch follows the first heading.
+fn write_rules(text: &mut String, hunks: &[RuleHunk], mut note: Option<&str>) {
+    let heading = style::HEADING;
     for hunk in hunks {
         let _ = write!(text, "{heading}@@ {hunk}{heading:#}");
-        if let Some(note) = note {
-            let _ = write!(text, "    {quiet}{note}{quiet:#}");
-        }
-        text.push('\n');
+        end_line(text, note.take());
         for line in &hunk.lines {
             let style = match line {
-                RuleLine::Same(_) => quiet,
+                RuleLine::Same(_) => style::QUIET,
                 RuleLine::Added(_) => style::ADD,
                 RuleLine::Deleted(_) => style::DELETE,
             };
             let _ = writeln!(text, "{style}{line}{style:#}");
         }
     }
+}
+
+fn end_line(text: &mut String, note: Option<&str>) {
+    let quiet = style::QUIET;
+    if let Some(note) = note {
+        let _ = write!(text, "    {quiet}{note}{quiet:#}");
+    }
+    text.push('\n');
 }
 
 /// Returns what the mark and the group of a change do not say: the differences, an unusual reason,

@@ -6,11 +6,9 @@ use std::net::IpAddr;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use ipnetwork::IpNetwork;
 use ipvs::{ServiceFlags, Timeouts, VirtualServer, VirtualServerKey};
-use model::Snapshot;
-
-use super::plan::host_address;
-use crate::schema::flag_names;
+use model::{Op, Snapshot};
 
 /// Width of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,60 +17,6 @@ pub enum Width {
     Narrow,
     /// All columns.
     Wide,
-}
-
-/// Returns a table of virtual servers with their real servers.
-#[must_use]
-pub fn servers(snapshot: &Snapshot, width: Width) -> String {
-    let wide = width == Width::Wide;
-    let mut titles = vec!["VIRTUAL SERVER", "SCHEDULER"];
-    if wide {
-        titles.extend(["FLAGS", "PERSISTENCE"]);
-    }
-    titles.extend(["REAL SERVER", "FORWARDING", "WEIGHT"]);
-    if wide {
-        titles.extend(["THRESHOLDS", "ACTIVE", "INACTIVE", "PERSISTENT"]);
-    }
-    let mut rows = Vec::new();
-    for (key, entry) in &snapshot.tables.virtual_servers {
-        let mut left = vec![key.to_string(), entry.server.scheduler.to_string()];
-        if wide {
-            left.push(or_dash(flag_names(entry.server.flags).join(",")));
-            left.push(or_dash(persistence(&entry.server)));
-        }
-        if entry.real_servers.is_empty() {
-            left.push("(none)".to_owned());
-            left.resize(titles.len(), String::new());
-            rows.push(left);
-            continue;
-        }
-        for real in entry.real_servers.values() {
-            let blank = vec![String::new(); left.len()];
-            let mut row = std::mem::replace(&mut left, blank);
-            row.extend([
-                real.key.to_string(),
-                real.forwarding.to_string(),
-                real.weight.to_string(),
-            ]);
-            if wide {
-                let thresholds = format!("{}..{}", real.lower_threshold, real.upper_threshold);
-                row.push(match real.upper_threshold {
-                    0 => "-".to_owned(),
-                    _ => thresholds,
-                });
-                let connections = snapshot.connections.get(&(*key, real.key));
-                let connections = connections.copied().unwrap_or_default();
-                let counts = [
-                    connections.active,
-                    connections.inactive,
-                    connections.persistent,
-                ];
-                row.extend(counts.iter().map(u32::to_string));
-            }
-            rows.push(row);
-        }
-    }
-    table(&titles, rows, "No virtual servers.\n")
 }
 
 /// Returns a table of the addresses of the dummy device; if wide, with their numbers of virtual
@@ -90,7 +34,7 @@ pub fn addresses(snapshot: &Snapshot, width: Width) -> String {
         }
     }
     let rows = (snapshot.tables.addresses.iter()).map(|address| {
-        let mut row = vec![host_address(*address)];
+        let mut row = vec![IpNetwork::from(*address).to_string()];
         if width == Width::Wide {
             row.push(counts.get(address).copied().unwrap_or(0).to_string());
         }
@@ -121,9 +65,7 @@ pub fn timeouts(timeouts: Timeouts) -> String {
 /// Returns the timeouts as arguments of `ipvsadm`.
 #[must_use]
 pub fn timeout_line(timeouts: Timeouts) -> String {
-    let Timeouts { tcp, tcp_fin, udp } = timeouts;
-    let (tcp, tcp_fin, udp) = (tcp.as_secs(), tcp_fin.as_secs(), udp.as_secs());
-    format!("--set {tcp} {tcp_fin} {udp}\n")
+    Op::SetTimeouts(timeouts).line() + "\n"
 }
 
 pub(super) fn persistence(server: &VirtualServer) -> String {

@@ -23,7 +23,8 @@ pub struct TableChange {
     /// Service port of the changed entry, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServicePort>,
-    /// `kube-ipvsd`, `another program`, or `unknown` if kube-ipvsd does not answer.
+    /// `kube-ipvsd`, `another program`, or `unknown` if kube-ipvsd does not answer or no longer has
+    /// all changes since the last reading.
     pub author: &'static str,
     /// Reason that kube-ipvsd gives.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +53,9 @@ pub struct DaemonChanges {
     pub started: String,
     /// Value of `since` for the next request.
     pub next: u64,
+    /// Number of requested changes that are no longer kept.
+    #[serde(default)]
+    pub missed: u64,
     /// Changes, oldest first.
     #[serde(default)]
     pub changes: Vec<DaemonChange>,

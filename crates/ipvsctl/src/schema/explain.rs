@@ -147,11 +147,15 @@ pub struct PodExplanation {
     pub kind: &'static str,
     /// Name of the node.
     pub node_name: String,
-    /// The pod's address.
+    /// The pod, as `namespace/name`; null if it was named by its address.
+    pub name: Option<String>,
+    /// The pod's address, the first one of several.
     pub address: String,
+    /// Its other addresses. Empty if it was named by its address.
+    pub other_addresses: Vec<String>,
     /// True if the live tables were read.
     pub live_known: bool,
-    /// The endpoints with this address.
+    /// The endpoints with these addresses.
     pub endpoints: Vec<PodEndpoint>,
     /// Result.
     pub verdict: Verdict,

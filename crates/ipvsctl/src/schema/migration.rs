@@ -101,19 +101,10 @@ impl Migration {
 
 impl From<(migration::Cause, model::Summary)> for Cause {
     fn from((cause, summary): (migration::Cause, model::Summary)) -> Self {
-        let model::Summary {
-            add,
-            change,
-            delete,
-        } = summary;
         Self {
             deviation: cause.deviation(),
             description: cause.words(),
-            changes: Summary {
-                add,
-                change,
-                delete,
-            },
+            changes: summary.into(),
         }
     }
 }

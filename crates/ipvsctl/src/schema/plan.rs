@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
+use super::change::effect_name;
 use super::finding::Finding;
-use crate::grouping::{self, Changes, Counts, Group, Kind, Origin};
+use crate::grouping::{self, Changes, Group, Kind, Origin};
 use crate::output::plan::{LiveRules, RuleHunk, RuleLines, line};
 
 /// Changes that `apply` would make.
@@ -195,7 +196,7 @@ impl Plan {
             api_version: API_VERSION,
             kind: "Plan",
             node_name: node.to_owned(),
-            summary: changes.counts().into(),
+            summary: changes.summary().into(),
             by_kind: (changes.by_kind().into_iter())
                 .map(|(kind, counts)| KindSummary {
                     kind: kind_name(kind),
@@ -234,9 +235,9 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-impl From<Counts> for Summary {
-    fn from(counts: Counts) -> Self {
-        let Counts {
+impl From<model::Summary> for Summary {
+    fn from(counts: model::Summary) -> Self {
+        let model::Summary {
             add,
             change,
             delete,
@@ -268,11 +269,7 @@ impl Change {
             _ => Vec::new(),
         };
         Self {
-            effect: match op.effect() {
-                OpEffect::Add => "add",
-                OpEffect::Change => "change",
-                OpEffect::Delete => "delete",
-            },
+            effect: effect_name(op.effect()),
             kind: kind_name(Kind::of(op)),
             line: line(op),
             description: op.to_string(),
@@ -299,6 +296,7 @@ impl From<&PlannedOp> for Change {
         let change = grouping::Change {
             planned,
             others: 0,
+            is_repeated: false,
             origin: Origin::Plan,
         };
         Self::new(&change, &mut RuleLines::new(&LiveRules::default()))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use ipnetwork::IpNetwork;
 use ipvs::{
     AddressFamily, Forwarding, Protocol, RealServerKey, ServiceFlags, TunnelKind, VirtualServerKey,
 };
@@ -20,7 +21,6 @@ use super::finding::Finding;
 use super::node_state::{IdleTimeouts, NodeState};
 use super::plan::ServicePort;
 use super::statistics::Statistics;
-use crate::output::plan::host_address;
 
 /// Tables of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -321,8 +321,9 @@ impl NodeTables {
     /// Adds the addresses of `tables`.
     #[must_use]
     pub fn with_addresses(mut self, tables: &model::NodeTables) -> Self {
-        let addresses = tables.addresses.iter().copied();
-        self.addresses = Some(addresses.map(host_address).collect());
+        let addresses = tables.addresses.iter();
+        let lines = addresses.map(|address| IpNetwork::from(*address).to_string());
+        self.addresses = Some(lines.collect());
         self
     }
 }

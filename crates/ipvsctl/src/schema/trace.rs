@@ -139,8 +139,12 @@ pub struct TracedRealServer {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TraceOutcome {
-    /// `answered`, `forwarded` (unchanged, to a real server that answers the client itself),
-    /// `delivered` (it is not known whether a program listens), `refused`, `lost` or `notJudged`.
+    /// - `answered`.
+    /// - `forwarded`: to a real server that answers the client itself, or by routing alone, since no
+    ///   virtual server takes the packet. Whether it is answered is not known on this node.
+    /// - `delivered`: to this node or a real server. It is not known whether a program listens.
+    /// - `refused`, `lost`.
+    /// - `notJudged`: a part of the path cannot be evaluated.
     pub result: &'static str,
     /// Source address on arrival; null without arrival, and if it is not known which address of the
     /// node it is.
@@ -153,8 +157,12 @@ pub struct TraceOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TraceVerdict {
-    /// `answered`: in every possible case. `failed`: the packet may be refused or lost.
-    /// `notJudged`: neither is certain.
+    /// - `answered`: in every possible case.
+    /// - `forwarded`: this node passes the packet on, unless it is answered: to a real server that
+    ///   answers the client itself, or by routing alone, since no virtual server takes it.
+    /// - `failed`: the packet may be refused or lost, or no virtual server takes a packet that the
+    ///   objects ask one for.
+    /// - `notJudged`: none of these is certain.
     pub result: &'static str,
     /// The verdict as a sentence.
     pub text: String,

@@ -18,10 +18,10 @@ use crate::interrupt::Interrupt;
 
 /// The pause after a reading is at least this many times its duration, so that readings use at most
 /// a fifth of a processor.
-const SHARE: u32 = 4;
+pub const SHARE: u32 = 4;
 
 /// Minimum time between two readings of the owners.
-const RENAME: Duration = Duration::from_secs(10);
+pub const RENAME: Duration = Duration::from_secs(10);
 
 /// Reads the traffic of a node again and again.
 pub struct Reader {

@@ -55,6 +55,38 @@ fn diff_reads_a_cluster() {
 }
 
 #[test]
+fn names_of_pods_are_those_of_endpoints() {
+    let api = Api::start();
+    let slice = |namespace: &str, address: &str| {
+        serde_json::json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "db-1", "namespace": namespace,
+                "labels": {"kubernetes.io/service-name": "db", "service.kubernetes.io/headless": ""}},
+            "endpoints": [{"addresses": [address], "targetRef": {"kind": "Pod", "name": "db-0"}}],
+        })
+    };
+    for (namespace, address) in [("default", "10.244.7.5"), ("bank", "10.244.7.6")] {
+        api.server.put(slice(namespace, address)).expect("a slice");
+    }
+    let folder = api.folder();
+    let source = "--kubeconfig kubeconfig --node node1 --desired";
+    for (pod, address) in [("default/db-0", "10.244.7.5"), ("bank/db-0", "10.244.7.6")] {
+        let ran = folder.run(&format!("trace {source} --from {pod} --to 192.0.2.99:80"));
+        let start = format!("{address} (pod {pod} on this node) -> 192.0.2.99:80/TCP, ");
+        assert!(ran.out.starts_with(&start), "{ran:#?}");
+    }
+    // It is no endpoint of a Service that this node serves.
+    let ran = folder.run(&format!("explain pod default/db-0 {source}"));
+    let start = "Pod default/db-0 (10.244.7.5), seen from node node1\n";
+    assert!(ran.exits(1).out.starts_with(start));
+    let ran = folder.run(&format!("explain pod default/db {source}"));
+    ran.exits(2).says(
+        "error: no EndpointSlice has a pod default/db: did you mean default/db-0? Otherwise give its address \
+         (kubectl get pod -n default db -o wide), since pods that back no Service are in none",
+    );
+}
+
+#[test]
 fn kubeconfig_of_the_environment_is_used() {
     let api = Api::start();
     let folder = api.folder();

@@ -247,6 +247,18 @@ VIRTUAL SERVER        SERVICE  SCHEDULER  REAL SERVER           FORWARDING  WEIG
 [fd00:96::10]:80/TCP  -        rr         [fd00:244:1::5]:8080  Masq             1
 ";
     assert_eq!(ran.out, expected);
+    let addresses = "\
+ADDRESS
+10.96.0.10/32
+10.96.0.99/32
+fd00:96::10/128
+";
+    let ran = folder.run("get tables --live live.txt").exits(0);
+    assert_eq!(ran.out, format!("{expected}\n{addresses}"));
+    let ran = folder.run("get tables --live live.txt -o wide").exits(0);
+    let heading = "VIRTUAL SERVER        SERVICE  SCHEDULER  FLAGS  PERSISTENCE  REAL SERVER           \
+                   FORWARDING  WEIGHT  THRESHOLDS  ACTIVE  INACTIVE  PERSISTENT\n";
+    assert!(ran.out.starts_with(heading), "{}", ran.out);
     let ran = folder.run("get addresses --live live.txt -o wide").exits(0);
     let expected = "\
 ADDRESS          VIRTUAL SERVERS

@@ -82,6 +82,36 @@ fn each_explanation_is_a_document() {
 }
 
 #[test]
+fn a_named_pod_has_all_its_addresses() {
+    let slice = |number: u8, family: &str, address: &str| {
+        format!(
+            "\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+             metadata: {{name: web-p{number}, namespace: default, labels: {{kubernetes.io/service-name: web}}}}\n\
+             addressType: {family}\nports: [{{name: http, port: 8080}}]\n\
+             endpoints: [{{addresses: ['{address}'], targetRef: {{kind: Pod, name: web-p}}}}]\n"
+        )
+    };
+    let pods = slice(4, "IPv4", "10.244.1.77") + &slice(6, "IPv6", "fd00:1::77");
+    let folder = Folder::with_live(SHOP_TABLES).with("pods.yaml", &pods);
+    let args = "-f shop.yaml pods.yaml --node node1 --desired";
+    let ran = folder.run(&format!("explain pod default/web-p {args}"));
+    let start = "Pod default/web-p (10.244.1.77, fd00:1::77), seen from node node1\n";
+    assert!(ran.out.starts_with(start), "{ran:#?}");
+    let object = folder
+        .run(&format!("explain pod default/web-p {args} -o json"))
+        .json();
+    assert_eq!(object["name"], "default/web-p");
+    assert_eq!(object["address"], "10.244.1.77");
+    assert_eq!(object["otherAddresses"], json!(["fd00:1::77"]));
+    let endpoints = object["endpoints"].as_array().expect("endpoints");
+    let found = |address: &str| {
+        let mut of_pod = endpoints.iter();
+        of_pod.any(|found| found["endpoint"]["address"] == address)
+    };
+    assert!(found("10.244.1.77") && found("fd00:1::77"), "{object:#}");
+}
+
+#[test]
 fn the_live_state_may_be_left_out() {
     let folder = Folder::with_live(SHOP_TABLES);
     let object = folder

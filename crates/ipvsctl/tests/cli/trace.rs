@@ -98,24 +98,142 @@ fn a_pod_that_reaches_itself_sees_the_node() {
     assert!(verdict(&ran).contains(itself), "{}", ran.out);
 }
 
+/// A second address of the pod web-a, two of web-b, and a pod of a headless Service.
+const MORE_PODS: &str = "
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-2, namespace: default, labels: {kubernetes.io/service-name: web}}
+addressType: IPv6
+ports: [{name: http, port: 8080}]
+endpoints:
+  - {addresses: ['fd00::1:5'], nodeName: node1, targetRef: {kind: Pod, name: web-a}}
+  - {addresses: ['fd00::2:5'], nodeName: node2, targetRef: {kind: Pod, name: web-b}}
+  - {addresses: ['fd00::2:6'], nodeName: node2, targetRef: {kind: Pod, name: web-b}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: db-1
+  namespace: default
+  labels: {kubernetes.io/service-name: db, service.kubernetes.io/headless: ''}
+addressType: IPv4
+endpoints:
+  - {addresses: [10.244.2.9], nodeName: node2, targetRef: {kind: Pod, name: db-0}}
+";
+
 #[test]
-fn an_endpoint_of_a_service_sends() {
-    let ran = trace("--from default/web --to default/api").exits(0);
-    assert!(
-        ran.out.starts_with("10.244.1.5 (pod on this node) -> "),
-        "{}",
-        ran.out
+fn a_pod_is_named() {
+    let folder = folder().with("pods.yaml", MORE_PODS);
+    let input = INPUT.replace("-f trace.yaml", "-f trace.yaml pods.yaml");
+    for (pod, to, expected) in [
+        (
+            "web-a",
+            "default/api",
+            "10.244.1.5 (pod default/web-a on this node) -> 10.96.0.1:443/TCP, ",
+        ),
+        (
+            "web-b",
+            "default/api",
+            "10.244.2.5 (pod default/web-b on node node2) -> 10.96.0.1:443/TCP, ",
+        ),
+        (
+            "db-0",
+            "default/api",
+            "10.244.2.9 (pod default/db-0 on node node2) -> 10.96.0.1:443/TCP, ",
+        ),
+        (
+            "web-a",
+            "[2001:db8::1]:443",
+            "fd00::1:5 (pod default/web-a on this node) -> [2001:db8::1]:443/TCP, ",
+        ),
+    ] {
+        let args = format!("trace {input} --desired --from default/{pod} --to {to}");
+        let ran = folder.run(&args).exits(0);
+        assert!(ran.out.starts_with(expected), "{}", ran.out);
+    }
+    for (pod, to, expected) in [
+        (
+            "web",
+            "default/api",
+            "error: no EndpointSlice has a pod default/web: did you mean default/web-a or default/web-b? \
+             Otherwise give its address (kubectl get pod -n default web -o wide), since pods that back no \
+             Service are in none",
+        ),
+        (
+            "job-1",
+            "default/api",
+            "error: no EndpointSlice has a pod default/job-1: give its address (kubectl get pod -n default \
+             job-1 -o wide), since pods that back no Service are in none",
+        ),
+        (
+            "web-b",
+            "[2001:db8::1]:443",
+            "error: EndpointSlices have several addresses of the pod default/web-b, fd00::2:5, fd00::2:6: \
+             give one of them",
+        ),
+        (
+            "db-0",
+            "[2001:db8::1]:443",
+            "error: the pod default/db-0 has no IPv6 address, only 10.244.2.9",
+        ),
+    ] {
+        let args = format!("trace {input} --desired --from default/{pod} --to {to}");
+        folder.run(&args).exits(2).says(expected);
+    }
+}
+
+#[test]
+fn a_packet_that_the_node_only_passes_on_is_forwarded() {
+    check(
+        "--from 10.244.1.6 --to 192.0.2.99:53/udp",
+        0,
+        "no virtual server takes the packet: it is routed to 192.0.2.99:53 with source 10.244.1.6 (the sender's \
+         own); whether a program listens there is not known",
     );
-    let ran = trace("--from default/local --to default/api").exits(0);
-    assert!(
-        ran.out.starts_with("10.244.2.5 (pod on node node2) -> "),
-        "{}",
-        ran.out
-    );
-    let none = "error: --from default/empty: the input has no IPv4 endpoint of this Service; nothing was traced";
-    trace("--from default/empty --to default/api")
-        .exits(2)
-        .says(none);
+    let json = trace("--from 10.244.1.6 --to 192.0.2.99:53/udp -o json").json();
+    assert_eq!(json["verdict"]["result"], "forwarded");
+    let saved = "\
+-A -t 10.96.0.50:80 -s rr
+-a -t 10.96.0.50:80 -r 10.244.2.5:8080 -g -w 1
+# addresses
+10.96.0.50/32
+";
+    let folder = folder().with("saved.txt", saved);
+    let args =
+        format!("trace {INPUT} --live saved.txt --from 10.244.1.6 --to 10.96.0.50:80 -o json");
+    let json = folder.run(&args).exits(0).json();
+    assert_eq!(json["verdict"]["result"], "forwarded");
+    assert_eq!(json["realServers"][0]["outcome"]["result"], "forwarded");
+}
+
+#[test]
+fn a_missing_virtual_server_is_a_failure() {
+    let folder = folder();
+    let render = folder.run(&format!("render {INPUT}")).exits(0).out;
+    let of_web = |line: &&str| line.contains("10.96.0.10:80 ");
+    assert!(render.lines().any(|line| of_web(&line)), "{render}");
+    let rest: Vec<&str> = render.lines().filter(|line| !of_web(line)).collect();
+    let without_address: Vec<&str> = (rest.iter().copied())
+        .filter(|line| !line.starts_with("10.96.0.10"))
+        .collect();
+    let folder = folder
+        .with("saved.txt", &rest.join("\n"))
+        .with("bare.txt", &without_address.join("\n"));
+    for (saved, found) in [
+        ("saved.txt", "delivered to this node at 10.96.0.10:80"),
+        (
+            "bare.txt",
+            "no virtual server takes the packet: it is routed to 10.96.0.10:80",
+        ),
+    ] {
+        let args = format!("trace {INPUT} --live {saved} --from 10.244.1.6 --to default/web");
+        let ran = folder.run(&args).exits(1);
+        let expected = format!("default/web:http: these tables lack its virtual server: {found}");
+        assert!(verdict(&ran).starts_with(&expected), "{}", ran.out);
+        let json = folder.run(&format!("{args} -o json")).exits(1).json();
+        assert_eq!(json["verdict"]["result"], "failed");
+    }
 }
 
 #[test]

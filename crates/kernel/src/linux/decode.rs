@@ -1,10 +1,8 @@
 //! Decoders of kernel messages as functions of bytes, for fuzzing. They never panic.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use model::Name;
 use model::udp_flows::Flow;
 use netlink_packet_core::DecodeError;
 
@@ -40,13 +38,11 @@ pub fn link_address(payload: &[u8]) -> Result<Option<IpNetwork>, DecodeError> {
     Ok(LinkAddress::decode(payload)?.map(|address| address.network))
 }
 
-/// Decodes the payload of an `RTM_NEWROUTE` and returns the preferred source. Its interface has
-/// the index 1.
+/// Decodes the payload of an `RTM_NEWROUTE` and returns the preferred source.
 ///
 /// # Errors
 ///
-/// Fails if an attribute is truncated or has the wrong length.
+/// Fails if an attribute is truncated or has the wrong length, or if the interface is missing.
 pub fn route_source(payload: &[u8]) -> Result<Option<IpAddr>, DecodeError> {
-    let links = BTreeMap::from([(1, Name::from("lo"))]);
-    Ok(routes::decode(payload, &links)?.and_then(|route| route.source))
+    Ok(routes::decode(payload)?.and_then(|hop| hop.source))
 }

@@ -25,12 +25,27 @@ const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
 /// Returns the value of the setting `name`, with dots between its parts, or `None` if it does not
 /// exist or cannot be read. For settings without a desired value, which no [`Snapshot`] contains.
 #[must_use]
-pub fn setting(name: &str) -> Option<String> {
+pub fn setting(name: &'static str) -> Option<String> {
+    read_setting(name).ok().flatten()
+}
+
+/// Does the same as [`setting`], and returns `None` only if the setting does not exist.
+///
+/// # Errors
+///
+/// The setting exists and cannot be read.
+pub fn read_setting(name: &'static str) -> Result<Option<String>, ObserveError> {
     if !is_name(name) {
-        return None;
+        return Ok(None);
     }
-    let value = std::fs::read_to_string(Sysctls::open().path(name)).ok()?;
-    Some(value.trim().to_owned())
+    match std::fs::read_to_string(Sysctls::open().path(name)) {
+        Ok(value) => Ok(Some(value.trim().to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ObserveError::Failed {
+            what: name,
+            source: Box::new(error),
+        }),
+    }
 }
 
 /// The settings of the network namespace of the calling thread.

@@ -9,6 +9,10 @@ use crate::rules::{ChainKey, Rule, Table, Target};
 /// Maximum number of rules of one hook. A hook with more rules is not evaluated.
 const MAX_RULES: usize = 4096;
 
+/// Answer of a REJECT without options, which `iptables-save` never prints
+/// (`REJECT_init`, extensions/libipt_REJECT.c, iptables 1.8.9).
+const DEFAULT_REJECT: &str = "icmp-port-unreachable";
+
 /// Maximum length of a rule's text in messages, characters.
 const MAX_TEXT: usize = 300;
 
@@ -147,7 +151,8 @@ impl HostRule {
 fn action(target: &Target, known: impl Fn(&str) -> bool) -> Action {
     match target {
         Target::Accept => Action::Accept,
-        Target::Drop | Target::Reject(_) => Action::Drop,
+        Target::Drop => Action::Drop,
+        Target::Reject(with) => Action::Reject(with.clone()),
         Target::Return => Action::Return,
         Target::Jump(chain) if known(chain) => Action::Jump(chain.clone()),
         Target::Jump(extension) => of_extension(extension),
@@ -164,7 +169,7 @@ fn action(target: &Target, known: impl Fn(&str) -> bool) -> Action {
 fn of_extension(name: &str) -> Action {
     match name {
         "NOTRACK" => Action::NoTrack,
-        "REJECT" => Action::Drop,
+        "REJECT" => Action::Reject(DEFAULT_REJECT.into()),
         "QUEUE" | "NFQUEUE" | "TPROXY" | "SYNPROXY" => Action::Leave,
         _ => Action::Pass,
     }

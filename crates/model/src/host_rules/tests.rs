@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipset::{Entry, Set};
 use ipvs::{AddressFamily, Protocol};
 
-use super::{Hook, HostPacket, HostPath, HostRules, HostVerdict};
+use super::{HarmfulTarget, Hook, HostPacket, HostPath, HostRules, HostVerdict};
 use crate::rules::Rules;
 use crate::sets::SetKind;
 
@@ -275,9 +275,34 @@ fn check_verdict(rules: &[&str], expected: &HostVerdict) {
     assert_eq!(verdict, *expected, "{saved}");
 }
 
+fn harmed(by: &str, reject_with: Option<&str>) -> HostVerdict {
+    HostVerdict::Harmed(HarmfulTarget {
+        by: by.to_owned(),
+        reject_with: reject_with.map(Into::into),
+    })
+}
+
+#[test]
+fn verdict_has_the_answer_of_the_rule() {
+    for (rule, with) in [
+        ("-A INPUT -j DROP", None),
+        (
+            "-A INPUT -j REJECT --reject-with tcp-reset",
+            Some("tcp-reset"),
+        ),
+        ("-A INPUT -j REJECT", Some("icmp-port-unreachable")),
+        (
+            "-A INPUT -m comment --comment \"-j REJECT --reject-with tcp-reset\" -j DROP",
+            None,
+        ),
+    ] {
+        check_verdict(&[rule], &harmed(&format!("rule `{rule}`"), with));
+    }
+}
+
 #[test]
 fn known_sender_decides_conditions_on_it() {
-    let policy = HostVerdict::Harmed("policy DROP of chain INPUT".to_owned());
+    let policy = harmed("policy DROP of chain INPUT", None);
     for rule in [
         "-A INPUT -s 10.244.0.0/16 -j ACCEPT",
         "-A INPUT ! -s 10.245.0.0/16 -j ACCEPT",
@@ -304,7 +329,7 @@ fn verdict_names_the_rule_that_it_depends_on() {
     let drops = "-A INPUT -m mark --mark 0x1 -j DROP";
     check_verdict(&[drops, "-A INPUT -j ACCEPT"], &unknown(drops));
     // The packet is dropped in either case.
-    let policy = HostVerdict::Harmed("policy DROP of chain INPUT".to_owned());
+    let policy = harmed("policy DROP of chain INPUT", None);
     check_verdict(&[drops], &policy);
     let queue = "-A INPUT -j NFQUEUE --queue-num 1";
     check_verdict(&[queue], &unknown(queue));
@@ -327,7 +352,7 @@ fn other_hooks_are_read_on_request() {
         rules.verdict(Hook::Forward, WEB, &path, &BTreeMap::new(), &mut 100)
     };
     assert_eq!(verdict(Some("docker0")), HostVerdict::Unharmed);
-    let policy = HostVerdict::Harmed("policy DROP of chain FORWARD".to_owned());
+    let policy = harmed("policy DROP of chain FORWARD", None);
     assert_eq!(verdict(Some("eth0")), policy);
     let rule = "`-A FORWARD -o docker+ -j ACCEPT`".to_owned();
     assert_eq!(verdict(None), HostVerdict::Unknown(rule));

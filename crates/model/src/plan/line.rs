@@ -1,7 +1,5 @@
 //! Ops in the syntax of the tools that operators know.
 
-use std::net::IpAddr;
-
 use ipnetwork::IpNetwork;
 use ipvs::Timeouts;
 use ipvs::text::{print_real_server, print_service_selector, print_virtual_server};
@@ -29,7 +27,9 @@ impl Op {
             Self::DestroySet(set) => format!("destroy {set}"),
             Self::PatchRules(family, patch) => format!("{family} rules: {patch}"),
             Self::EnsureDevice | Self::DelDevice => format!("device {}", crate::DEVICE),
-            Self::AddAddress(address) | Self::DelAddress(address) => host_address(*address),
+            Self::AddAddress(address) | Self::DelAddress(address) => {
+                IpNetwork::from(*address).to_string()
+            }
             Self::AddVirtualServer(server) => print_virtual_server(server),
             Self::SetVirtualServer(server) => edit(&print_virtual_server(server), "-A", "-E"),
             Self::DelVirtualServer(key) => format!("-D {}", print_service_selector(key)),
@@ -40,11 +40,6 @@ impl Op {
             }
         }
     }
-}
-
-/// Returns `10.96.0.10/32` or `fd00::10/128`.
-fn host_address(address: IpAddr) -> String {
-    IpNetwork::from(address).to_string()
 }
 
 /// Returns `line` with the command `add` replaced by `edit`.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipset::{Entry, Set, SetName};
 use ipvs::AddressFamily;
 use model::sets::SetKind;
-use model::tables::TableKeys;
 
 use crate::lower::SetEntry;
 
@@ -52,13 +51,8 @@ impl Sets {
 
     /// Adds one request for `entry`.
     pub(super) fn add(&mut self, sets: &mut BTreeMap<SetName, Set>, entry: SetEntry) {
-        if let Some(set) = self.set(sets, entry) {
-            if set.entries.insert(entry.entry) {
-                set.header = entry.kind.header(entry.family, set.entries.len());
-                self.touch(entry);
-            } else {
-                *self.more.entry(entry).or_default() += 1;
-            }
+        if self.put(sets, entry, true) == Some(false) {
+            *self.more.entry(entry).or_default() += 1;
         }
     }
 
@@ -69,39 +63,34 @@ impl Sets {
             if *more == 0 {
                 self.more.remove(&entry);
             }
-        } else if let Some(set) = self.set(sets, entry) {
-            set.entries.remove(&entry.entry);
-            set.header = entry.kind.header(entry.family, set.entries.len());
-            self.touch(entry);
+        } else {
+            self.put(sets, entry, false);
         }
     }
 
-    /// Returns true if `entry` is in its set.
-    pub(super) fn contains(&self, sets: &BTreeMap<SetName, Set>, entry: SetEntry) -> bool {
-        let name = self.names.get(&(entry.kind, entry.family));
-        name.and_then(|name| sets.get(name))
-            .is_some_and(|set| set.entries.contains(&entry.entry))
+    /// Adds or removes `entry` without counting requests. Returns true if the set changed, and
+    /// `None` if there is no such set.
+    pub(super) fn put(
+        &mut self,
+        sets: &mut BTreeMap<SetName, Set>,
+        entry: SetEntry,
+        wanted: bool,
+    ) -> Option<bool> {
+        let name = self.names.get(&(entry.kind, entry.family))?;
+        let set = sets.get_mut(name)?;
+        let changed = match wanted {
+            true => set.entries.insert(entry.entry),
+            false => set.entries.remove(&entry.entry),
+        };
+        if changed {
+            set.header = entry.kind.header(entry.family, set.entries.len());
+            self.touched.insert((name.clone(), entry.entry));
+        }
+        Some(changed)
     }
 
     /// Returns the entries added or removed since the last call.
-    pub(super) fn take_touched(&mut self) -> TableKeys {
-        TableKeys {
-            entries: std::mem::take(&mut self.touched),
-            ..TableKeys::default()
-        }
-    }
-
-    fn touch(&mut self, entry: SetEntry) {
-        if let Some(name) = self.names.get(&(entry.kind, entry.family)) {
-            self.touched.insert((name.clone(), entry.entry));
-        }
-    }
-
-    fn set<'a>(
-        &self,
-        sets: &'a mut BTreeMap<SetName, Set>,
-        entry: SetEntry,
-    ) -> Option<&'a mut Set> {
-        sets.get_mut(self.names.get(&(entry.kind, entry.family))?)
+    pub(super) fn take_touched(&mut self) -> BTreeSet<(SetName, Entry)> {
+        std::mem::take(&mut self.touched)
     }
 }

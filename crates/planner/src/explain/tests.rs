@@ -220,6 +220,20 @@ fn the_entry_of_another_slice_precedes_a_duplicate() {
     }
 }
 
+#[test]
+fn each_duplicate_names_the_entry_that_is_used() {
+    let slices = vec![
+        slice("web", "web-1", vec![unready("10.1.0.1", false, true)]),
+        slice("web", "web-2", vec![unready("10.1.0.1", false, false)]),
+        slice("web", "web-3", vec![endpoint("10.1.0.1")]),
+    ];
+    let explained = explained(web(), slices);
+    let verdicts = explained.ports[0].endpoints.iter();
+    let verdicts: Vec<_> = verdicts.map(|endpoint| &endpoint.internal).collect();
+    let duplicate = EndpointVerdict::Duplicate(ObjectName::new("default", "web-3"));
+    assert_eq!(verdicts, [&EndpointVerdict::Ready, &duplicate, &duplicate]);
+}
+
 /// Returns a line for each site: the address, port and protocol, and the outcome.
 fn sites(explained: &ServiceExplanation) -> Vec<String> {
     (explained.sites.iter())

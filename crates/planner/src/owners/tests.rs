@@ -8,7 +8,8 @@ use super::EntryOwner;
 use crate::compile_with_claims;
 use crate::testing::{cluster, config, endpoint, eth0, parsed, service, slice, unready};
 
-/// Returns `NAME others: N` for the owner of each entry and each address of the desired tables.
+/// Returns the owners of each entry and each address of the desired tables, and the number of those
+/// without owner.
 fn owners(state: &ClusterState, node: &NodeState) -> (Vec<String>, usize) {
     let mut config = config();
     config.node_port_addresses = NodePortAddresses::Within(Vec::new());
@@ -27,8 +28,10 @@ fn owners(state: &ClusterState, node: &NodeState) -> (Vec<String>, usize) {
     keys.entries
         .extend(stray.map(|set| (set, Entry::Ip([192, 0, 2, 99].into()))));
     let owners = claims.owners(&keys);
-    let text =
-        |what: String, owner: &EntryOwner| format!("{what}: {} {}", owner.first, owner.others);
+    let text = |what: String, owner: &EntryOwner| {
+        let ports: Vec<String> = owner.iter().map(ToString::to_string).collect();
+        format!("{what}: {}", ports.join(" "))
+    };
     let entries =
         (owners.entries.iter()).map(|((set, entry), owner)| text(format!("{set} {entry}"), owner));
     let addresses = (owners.addresses.iter()).map(|(at, owner)| text(at.to_string(), owner));
@@ -58,18 +61,18 @@ fn every_entry_of_the_desired_tables_has_an_owner() {
     assert_eq!(
         lines,
         [
-            "KUBE-CLUSTER-IP 10.96.0.1,tcp:80: default/web:http 0",
-            "KUBE-IPVS-IPS 10.96.0.1: default/web:http 0",
-            "KUBE-LOOP-BACK 10.1.0.1,tcp:8080,10.1.0.1: default/web:http 0",
-            "KUBE-LOOP-BACK 10.1.0.2,tcp:8080,10.1.0.2: default/web 0",
-            "KUBE-NODE-PORT-TCP 30080: default/web:http 0",
-            "10.96.0.1: default/web:http 0",
+            "KUBE-CLUSTER-IP 10.96.0.1,tcp:80: default/web:http",
+            "KUBE-IPVS-IPS 10.96.0.1: default/web:http",
+            "KUBE-LOOP-BACK 10.1.0.1,tcp:8080,10.1.0.1: default/web:http",
+            "KUBE-LOOP-BACK 10.1.0.2,tcp:8080,10.1.0.2: default/web",
+            "KUBE-NODE-PORT-TCP 30080: default/web:http",
+            "10.96.0.1: default/web:http",
         ]
     );
 }
 
 #[test]
-fn shared_entries_name_the_first_service_and_count_the_others() {
+fn shared_entries_name_every_service_once() {
     let mut local = endpoint("10.1.0.1");
     local.node = Some("node1".into());
     let external = |name: &str, cluster_ip: &str, port: u16| {
@@ -93,10 +96,10 @@ fn shared_entries_name_the_first_service_and_count_the_others() {
     let (lines, without) = owners(&state, &NodeState::default());
     assert_eq!(without, 0, "{lines:#?}");
     for shared in [
-        "203.0.113.3: default/a:http 2",
-        "KUBE-IPVS-IPS 203.0.113.3: default/a:http 2",
-        "KUBE-LOOP-BACK 10.1.0.1,tcp:8080,10.1.0.1: default/a:http 2",
-        "KUBE-EXTERNAL-IP 203.0.113.3,tcp:81: default/b:http 0",
+        "203.0.113.3: default/a:http default/b:http default/c:http",
+        "KUBE-IPVS-IPS 203.0.113.3: default/a:http default/b:http default/c:http",
+        "KUBE-LOOP-BACK 10.1.0.1,tcp:8080,10.1.0.1: default/a:http default/b:http default/c:http",
+        "KUBE-EXTERNAL-IP 203.0.113.3,tcp:81: default/b:http",
     ] {
         assert!(lines.iter().any(|line| line == shared), "{lines:#?}");
     }

@@ -135,18 +135,45 @@ struct AddressCollector<'a> {
     refused_addresses: Vec<RefusedAddress>,
 }
 
+/// Field of a Service with a requested address.
+#[derive(Clone, Copy)]
+enum Field {
+    /// Entry of `spec.clusterIPs`.
+    ClusterIps(usize),
+    /// Entry of `spec.externalIPs`.
+    ExternalIps(usize),
+    /// Entry of `status.loadBalancer.ingress`. Its index is not known, because entries without an
+    /// address or with another ipMode are not in the list.
+    LoadBalancerIngress,
+}
+
+impl Field {
+    fn kind(self) -> FrontendKind {
+        match self {
+            Self::ClusterIps(_) => FrontendKind::ClusterIp,
+            Self::ExternalIps(_) => FrontendKind::ExternalIp,
+            Self::LoadBalancerIngress => FrontendKind::LoadBalancerIp,
+        }
+    }
+
+    fn path(self) -> String {
+        match self {
+            Self::ClusterIps(index) => format!("spec.clusterIPs[{index}]"),
+            Self::ExternalIps(index) => format!("spec.externalIPs[{index}]"),
+            Self::LoadBalancerIngress => "status.loadBalancer.ingress[].ip".to_owned(),
+        }
+    }
+}
+
 impl AddressCollector<'_> {
     fn cluster_ips(&mut self) {
-        let path = |index| format!("spec.clusterIPs[{index}]");
-        for (path, address) in self.usable(FrontendKind::ClusterIp, path, &self.service.cluster_ips)
-        {
-            self.bind(FrontendKind::ClusterIp, path, address);
+        for (field, address) in self.usable(Field::ClusterIps, &self.service.cluster_ips) {
+            self.bind(field, address);
         }
     }
 
     fn external_ips(&mut self, addresses: &[Parsed<IpAddr>]) {
-        let path = |index| format!("spec.externalIPs[{index}]");
-        for (path, address) in self.usable(FrontendKind::ExternalIp, path, addresses) {
+        for (field, address) in self.usable(Field::ExternalIps, addresses) {
             let refused = match &self.config.external_ips {
                 ExternalIpPolicy::Allow => None,
                 ExternalIpPolicy::AllowList(networks) => {
@@ -157,133 +184,112 @@ impl AddressCollector<'_> {
             };
             if let Some(why) = refused {
                 let problem = format!("{address} is {why}");
-                let (kind, address) = (FrontendKind::ExternalIp, Parsed::Valid(address));
-                self.refuse(kind, address, path, Code::ExternalIpNotAllowed, problem);
+                let address = Parsed::Valid(address);
+                self.refuse(field, address, Code::ExternalIpNotAllowed, problem);
             } else {
-                self.add_outside_address(FrontendKind::ExternalIp, path, address);
+                self.add_outside_address(field, address);
             }
         }
     }
 
     fn load_balancer_ips(&mut self, addresses: &[Parsed<IpAddr>]) {
-        // The path has no index, because entries without an address or with another ipMode are not
-        // in this list.
-        let path = |_| "status.loadBalancer.ingress[].ip".to_owned();
-        for (path, address) in self.usable(FrontendKind::LoadBalancerIp, path, addresses) {
-            self.add_outside_address(FrontendKind::LoadBalancerIp, path, address);
+        for (field, address) in self.usable(|_| Field::LoadBalancerIngress, addresses) {
+            self.add_outside_address(field, address);
         }
     }
 
     /// Adds an address from outside the cluster, unless it belongs to a node (deviation D8).
-    fn add_outside_address(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
+    fn add_outside_address(&mut self, field: Field, address: IpAddr) {
         let family = AddressFamily::of(address);
         if !self.families.contains(&family) {
             let family = text(family);
             let problem =
                 format!("{address} is {family}, and the Service has no {family} cluster IP");
-            self.refuse(
-                kind,
-                Parsed::Valid(address),
-                path,
-                Code::OtherFamilyAddress,
-                problem,
-            );
+            let code = Code::OtherFamilyAddress;
+            self.refuse(field, Parsed::Valid(address), code, problem);
         } else if self.node.is_own(address) {
             let problem = format!("{address} is an address of this node");
             let consequence = "it is served, and not bound to kube-ipvs0";
-            self.report(Code::OwnAddress, path, problem, consequence);
-            self.sites.insert((kind, address), false);
+            self.report(field, Code::OwnAddress, problem, consequence);
+            self.sites.insert((field.kind(), address), false);
         } else if let Some(name) = self.node.other_nodes.get(&address) {
             let problem = format!("{address} is an address of Node {name}");
-            let code = match kind {
+            let code = match field {
                 // A load balancer that publishes node addresses publishes those of all nodes.
-                FrontendKind::LoadBalancerIp => Code::OtherNodesBalancer,
+                Field::LoadBalancerIngress => Code::OtherNodesBalancer,
                 _ => Code::OtherNodesAddress,
             };
-            self.refuse(kind, Parsed::Valid(address), path, code, problem);
+            self.refuse(field, Parsed::Valid(address), code, problem);
         } else if let Some(network) =
             (self.config.protected_cidrs.iter()).find(|network| network.contains(address))
         {
             let problem = format!("{address} is in the protected network {network}");
-            self.refuse(
-                kind,
-                Parsed::Valid(address),
-                path,
-                Code::ProtectedAddress,
-                problem,
-            );
+            let code = Code::ProtectedAddress;
+            self.refuse(field, Parsed::Valid(address), code, problem);
         } else {
-            self.bind(kind, path, address);
+            self.bind(field, address);
         }
     }
 
     /// Serves `address` on the dummy device, unless it belongs to the API server (deviation D22).
     /// Every bound address passes through this function.
-    fn bind(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
+    fn bind(&mut self, field: Field, address: IpAddr) {
         let protected = &self.node.protected.addresses;
         if protected.contains(&address) && !self.service.name.is_api_server() {
             let problem = format!("{address} is an address of the API server");
             let code = Code::ApiServerAddress;
-            self.refuse(kind, Parsed::Valid(address), path, code, problem);
+            self.refuse(field, Parsed::Valid(address), code, problem);
             self.refused.insert(NodeResource::Address(address));
         } else {
-            self.sites.insert((kind, address), true);
+            self.sites.insert((field.kind(), address), true);
         }
     }
 
     /// Returns the addresses that can be served, each with its field.
     fn usable(
         &mut self,
-        kind: FrontendKind,
-        path: impl Fn(usize) -> String,
+        field: impl Fn(usize) -> Field,
         addresses: &[Parsed<IpAddr>],
-    ) -> Vec<(String, IpAddr)> {
+    ) -> Vec<(Field, IpAddr)> {
         let mut usable = Vec::new();
         for (index, address) in addresses.iter().enumerate() {
+            let field = field(index);
             let problem = match address.as_result() {
                 Ok(address) => match reserved_kind(*address) {
                     None => {
-                        usable.push((path(index), *address));
+                        usable.push((field, *address));
                         continue;
                     }
                     Some(what) => format!("{address} is {what}"),
                 },
                 Err(text) => format!("`{text}` is not an IP address"),
             };
-            let code = Code::InvalidServiceAddress;
-            self.refuse(kind, address.clone(), path(index), code, problem);
+            self.refuse(field, address.clone(), Code::InvalidServiceAddress, problem);
         }
         usable
     }
 
     /// Adds a finding about an address that is not served.
-    fn refuse(
-        &mut self,
-        kind: FrontendKind,
-        address: Parsed<IpAddr>,
-        field: String,
-        code: Code,
-        problem: String,
-    ) {
+    fn refuse(&mut self, field: Field, address: Parsed<IpAddr>, code: Code, problem: String) {
         let consequence = match code {
             Code::ApiServerAddress => "this address is not served; choose another one",
             _ => "this address is not served",
         };
         self.refused_addresses.push(RefusedAddress {
-            kind,
+            kind: field.kind(),
             address,
             code,
             problem: problem.clone(),
         });
-        self.report(code, field, problem, consequence);
+        self.report(field, code, problem, consequence);
     }
 
-    fn report(&mut self, code: Code, field: String, problem: String, consequence: &str) {
+    fn report(&mut self, field: Field, code: Code, problem: String, consequence: &str) {
         self.findings.push(Finding {
             code,
             kind: "Service",
             object: self.service.name.clone(),
-            field,
+            field: field.path(),
             problem,
             consequence: consequence.to_owned(),
         });

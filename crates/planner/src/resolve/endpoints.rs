@@ -1,6 +1,5 @@
 //! Chooses the endpoints of one Service port.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -35,9 +34,9 @@ pub(super) fn numbers(
         .filter_map(|offered| offered.port)
 }
 
-/// All endpoints that could serve one Service port in one family.
+/// All endpoints that could serve one Service port in one family, ordered by address and port.
 pub(super) struct Candidates<'a> {
-    endpoints: BTreeMap<Backend, Candidate<'a>>,
+    endpoints: Vec<(Backend, Candidate<'a>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -108,9 +107,7 @@ impl<'a> Candidates<'a> {
         node: &Name,
         skips: &mut Skips,
     ) -> Self {
-        let mut candidates = Self {
-            endpoints: BTreeMap::new(),
-        };
+        let mut endpoints = Vec::with_capacity(offered(slices, port, family));
         for slice in slices.iter().filter(|slice| slice.family == Some(family)) {
             let numbers: Vec<_> = numbers(slice, port).collect();
             for endpoint in &slice.endpoints {
@@ -121,7 +118,7 @@ impl<'a> Candidates<'a> {
                     }
                     Ok(address) => {
                         let backends = numbers.iter().map(|&port| Backend { address, port });
-                        backends.for_each(|backend| candidates.add(backend, candidate, skips));
+                        endpoints.extend(backends.map(|backend| (backend, candidate)));
                     }
                     Err(problem) => skips.add(candidate, None, || {
                         EndpointVerdict::UnusableAddress(problem.to_string())
@@ -129,21 +126,20 @@ impl<'a> Candidates<'a> {
                 }
             }
         }
-        candidates
-    }
-
-    fn add(&mut self, backend: Backend, candidate: Candidate<'a>, skips: &mut Skips) {
-        let Some(known) = self.endpoints.get_mut(&backend) else {
-            self.endpoints.insert(backend, candidate);
-            return;
-        };
-        let (winner, loser) = match candidate.rank() > known.rank() {
-            true => (candidate, std::mem::replace(known, candidate)),
-            false => (*known, candidate),
-        };
-        skips.add(loser, Some(backend.port), || {
-            EndpointVerdict::Duplicate(winner.slice.name.clone())
+        // Of equal entries, the one of the first slice is used, since the sort is stable.
+        endpoints.sort_by(|(backend, candidate), (other, rival)| {
+            (backend.cmp(other)).then_with(|| rival.rank().cmp(&candidate.rank()))
         });
+        endpoints.dedup_by(|(backend, loser), (other, winner)| {
+            let is_duplicate = backend == other;
+            if is_duplicate {
+                skips.add(*loser, Some(backend.port), || {
+                    EndpointVerdict::Duplicate(winner.slice.name.clone())
+                });
+            }
+            is_duplicate
+        });
+        Self { endpoints }
     }
 
     /// Returns the endpoints on this node, in any condition.
@@ -197,8 +193,8 @@ impl<'a> Candidates<'a> {
             cluster: topology.map_or_else(Vec::new, |reach| self.pick(reach)),
             local: self.pick(Reach::ThisNode),
             topology,
-            anywhere: (self.endpoints.values())
-                .any(|candidate| candidate.endpoint.ready || candidate.is_last_resort()),
+            anywhere: (self.endpoints.iter())
+                .any(|(_, candidate)| candidate.endpoint.ready || candidate.is_last_resort()),
         }
     }
 
@@ -212,8 +208,8 @@ impl<'a> Candidates<'a> {
 
     /// Returns true if a ready endpoint is within `reach`.
     fn any_ready(&self, reach: Reach<'_>) -> bool {
-        (self.endpoints.values())
-            .any(|candidate| candidate.endpoint.ready && reach.admits(candidate))
+        (self.endpoints.iter())
+            .any(|(_, candidate)| candidate.endpoint.ready && reach.admits(candidate))
     }
 
     /// Returns a verdict about each endpoint, for traffic with each of the two policies. Without an
@@ -244,8 +240,8 @@ impl<'a> Candidates<'a> {
     /// cluster (KEP-2433, KEP-3015).
     fn topology<'n>(&self, node: &'n Name, zone: Option<&'n Name>) -> Reach<'n> {
         let ready = || {
-            (self.endpoints.values())
-                .map(|candidate| candidate.endpoint)
+            (self.endpoints.iter())
+                .map(|(_, candidate)| candidate.endpoint)
                 .filter(|endpoint| endpoint.ready)
         };
         let covers = |hints: fn(&Endpoint) -> &[Name], name: &Name| {
@@ -321,6 +317,9 @@ impl Reach<'_> {
     /// Decides whether `candidate` is used. This is the only place that decides it.
     ///
     /// `any_ready` is true if a ready endpoint is within reach. Then only ready ones are used.
+    ///
+    /// It is inlined, so that a caller that does not read the reason does not create it either.
+    #[inline(always)]
     fn judge(self, candidate: &Candidate<'_>, any_ready: bool) -> EndpointVerdict {
         let Endpoint {
             ready, terminating, ..

@@ -15,6 +15,7 @@ use super::converted::{Converted, ConvertedKey};
 use super::error::{FileError, FileErrorKind};
 use super::object::{self, Outcome};
 use super::paths::STDIN;
+use crate::pods::PodAddresses;
 use crate::yaml::{self, Part, Place, Step};
 
 /// Maximum number of documents in one file: enough for 100,000 Services with their slices. Even a
@@ -34,24 +35,30 @@ pub(super) struct File {
     pub(super) errors: Vec<FileError>,
     pub(super) warnings: Vec<FileError>,
     pub(super) other_kinds: BTreeMap<SafeText, usize>,
+    /// Addresses of pods, to which the file adds its own; `None` if they are not collected.
+    pub(super) pods: Option<PodAddresses>,
 }
 
-pub(super) fn read(path: &Path) -> File {
+pub(super) fn read(path: &Path, pods: Option<PodAddresses>) -> File {
     match read_text(path) {
-        Ok(text) => parse(path, &text),
+        Ok(text) => parse(path, &text, pods),
         Err(cause) => File {
             errors: vec![FileError::read(path, "cannot be read", &cause)],
+            pods,
             ..File::default()
         },
     }
 }
 
-pub(super) fn parse(path: &Path, text: &str) -> File {
-    parse_at_most(MAX_DOCUMENTS, path, text)
+pub(super) fn parse(path: &Path, text: &str, pods: Option<PodAddresses>) -> File {
+    let file = File {
+        pods,
+        ..File::default()
+    };
+    parse_at_most(MAX_DOCUMENTS, path, text, file)
 }
 
-fn parse_at_most(max_documents: usize, path: &Path, text: &str) -> File {
-    let mut file = File::default();
+fn parse_at_most(max_documents: usize, path: &Path, text: &str, mut file: File) -> File {
     let parts = yaml::parts(text.trim_start_matches('\u{feff}'));
     let parts = parts.iter().filter(|part| !yaml::is_empty(part.text));
     for (number, &part) in parts.enumerate() {
@@ -131,7 +138,7 @@ impl Document<'_> {
             let doubt = self.error(at, doubt);
             self.file.warnings.push(doubt);
         }
-        match object::read(&api_version, &kind, value) {
+        match object::read(&api_version, &kind, value, self.file.pods.as_mut()) {
             Outcome::Object(key, converted) => self.file.objects.push((key, converted)),
             Outcome::OtherKind => {
                 *self.file.other_kinds.entry(kind.into()).or_default() += 1;

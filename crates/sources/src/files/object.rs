@@ -7,6 +7,7 @@ use super::converted::{Converted, ConvertedKey};
 use super::error::FileErrorKind;
 use super::misspelt;
 use crate::objects::{self, Kubernetes};
+use crate::pods::PodAddresses;
 use crate::virtual_server::{self, Manifest};
 use crate::yaml::{Step, steps};
 use crate::{convert, filter};
@@ -80,28 +81,37 @@ fn from_beta(mut value: Value) -> Value {
     value
 }
 
-pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
+/// Reads `value`. Adds its pods to `pods`, whether it is selected or not.
+pub(super) fn read(
+    api_version: &str,
+    kind: &str,
+    value: Value,
+    pods: Option<&mut PodAddresses>,
+) -> Outcome {
     match (api_version, kind) {
         _ if is_virtual_server(api_version, kind) => static_server(value),
-        (BETA, "EndpointSlice") => read("discovery.k8s.io/v1", kind, from_beta(value)),
-        ("v1", "Service") => decode("Service", value, |object: &objects::Service| {
+        (BETA, "EndpointSlice") => read("discovery.k8s.io/v1", kind, from_beta(value), pods),
+        ("v1", "Service") => decode("Service", value, pods, |object: &objects::Service| {
             let service = convert::service(object);
             if service.cluster_ips.is_empty() && needs_cluster_ip(object) {
                 tracing::warn!(service = %service.name, "the Service has no clusterIP and is not served: set spec.clusterIP, which an API server would assign");
             }
             converted(Object::Service(service))
         }),
-        ("v1", "Endpoints") => decode("Endpoints", value, |object: &objects::Endpoints| {
+        ("v1", "Endpoints") => decode("Endpoints", value, pods, |object: &objects::Endpoints| {
             Converted::Endpoints(convert::endpoints(object))
         }),
-        ("v1", "Node") => decode("Node", value, |object: &objects::Node| {
+        ("v1", "Node") => decode("Node", value, pods, |object: &objects::Node| {
             converted(Object::Node(convert::node(object)))
         }),
-        ("discovery.k8s.io/v1", "EndpointSlice") => {
-            decode("EndpointSlice", value, |object: &objects::EndpointSlice| {
+        ("discovery.k8s.io/v1", "EndpointSlice") => decode(
+            "EndpointSlice",
+            value,
+            pods,
+            |object: &objects::EndpointSlice| {
                 converted(Object::EndpointSlice(convert::slice(object)))
-            })
-        }
+            },
+        ),
         _ => Outcome::OtherKind,
     }
 }
@@ -114,7 +124,12 @@ fn needs_cluster_ip(service: &objects::Service) -> bool {
         && spec.type_.as_deref() != Some("ExternalName")
 }
 
-fn decode<K>(kind: &'static str, value: Value, convert: impl Fn(&K) -> Converted) -> Outcome
+fn decode<K>(
+    kind: &'static str,
+    value: Value,
+    pods: Option<&mut PodAddresses>,
+    convert: impl Fn(&K) -> Converted,
+) -> Outcome
 where
     K: Kubernetes,
 {
@@ -138,6 +153,9 @@ where
             steps: vec![Step::Key("metadata".to_owned())],
             kind: FileErrorKind::NoObject(format!("{kind} without metadata.name")),
         };
+    }
+    if let Some(pods) = pods {
+        pods.add(&object);
     }
     let selected = match kind {
         "Service" => filter::is_service(meta),

@@ -28,11 +28,21 @@ impl<'a> Pages<'a> {
         settings: &'a KubeSettings,
         page_size: u32,
     ) -> Self {
+        Self::selected::<K>(client, settings, page_size, K::selection(settings))
+    }
+
+    /// Returns the list of the objects in `selection`.
+    pub(super) fn selected<K: Watched>(
+        client: &'a Client,
+        settings: &'a KubeSettings,
+        page_size: u32,
+        selection: Selection,
+    ) -> Self {
         let Selection {
             labels,
             fields,
             fields_are_optional,
-        } = K::selection(settings);
+        } = selection;
         Self {
             client,
             path: K::PATH,

@@ -29,6 +29,22 @@ fn slices() -> Selection {
     }
 }
 
+/// Selection of the endpoints in `namespace`, those of headless Services included.
+pub(super) fn in_namespace(namespace: &str) -> Selection {
+    // As EscapeValue of k8s.io/apimachinery/pkg/fields does.
+    let mut value = String::new();
+    for character in namespace.chars() {
+        if matches!(character, '\\' | ',' | '=') {
+            value.push('\\');
+        }
+        value.push(character);
+    }
+    Selection {
+        fields: Some(format!("metadata.namespace={value}")),
+        ..Selection::default()
+    }
+}
+
 /// Names of the slices that were sent for each Endpoints object, since its next version may have
 /// fewer slices.
 #[derive(Debug, Default)]

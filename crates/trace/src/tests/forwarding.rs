@@ -29,6 +29,8 @@ fn tunnelled_packets_keep_their_source_and_leave_in_another_packet() {
     for (condition, expected) in [
         ("-p 4 -d 10.244.1.5/32", "lost"),
         ("-d 10.96.0.1/32", expected),
+        // The outer packet is no packet of the connection that IPVS knows.
+        ("-m ipvs --vproto 6 --vaddr 10.96.0.1 --vport 80", expected),
     ] {
         let drop = format!("-A KUBE-IPVS-OUT-FILTER {condition} -j DROP");
         check(&servers, &rules("", &drop), PROBE, expected);

@@ -28,7 +28,7 @@ fn packets_to_unknown_sockets_are_delivered() {
         ),
         (
             "podB -> 10.244.1.99:80/udp",
-            "delivered to 10.244.1.99:80 seeing 10.244.1.6",
+            "routed to 10.244.1.99:80 seeing 10.244.1.6",
         ),
         ("podB -> 192.0.2.1:22/tcp", "sshd seeing 10.244.1.6"),
         (
@@ -135,6 +135,14 @@ fn rules_of_other_programs_drop_packets_before_ipvs() {
     check_input(reject, PROBE, "unreachable admin-prohibited");
     let reset = "-A INPUT -p tcp -j REJECT --reject-with tcp-reset\n";
     check_input(reset, PROBE, "refused");
+    // The text of a rule is cut off after 300 characters, and may contain anything.
+    let comment = |text: &str, target: &str| {
+        format!("-A INPUT -m comment --comment \"{text}\" -j {target}\n")
+    };
+    let long = comment(&"x".repeat(250), "REJECT --reject-with tcp-reset");
+    check_input(&long, PROBE, "refused");
+    let comment = comment("not -j REJECT --reject-with tcp-reset", "DROP");
+    check_input(&comment, PROBE, "lost");
     check_input("", "host -> 10.96.0.1:22/tcp", "lost");
     let lo = "-A INPUT -i lo -j ACCEPT\n";
     check_input(lo, "host -> 10.96.0.1:22/tcp", "sshd seeing 10.96.0.1");
@@ -183,6 +191,30 @@ fn answer_of_a_place_without_known_node_is_not_judged() {
         outside,
         "podU seeing 192.0.2.1",
     );
+}
+
+#[test]
+fn rules_of_other_programs_see_the_outer_packet_of_a_tunnel() {
+    let servers = SERVICE.replace("10.244.1.5:8080 -m", "10.244.2.5:80 -i");
+    let sent = "10.244.2.5 by Tunnel (ipip) seeing 10.244.1.6";
+    let check = |saved: &str, expected: &str| {
+        let world = with_host_rules(saved);
+        check_in(&world, &servers, &rules("", ""), PROBE, expected);
+    };
+    for (rule, expected) in [
+        ("-p 4 -d 10.244.2.5/32", "lost"),
+        ("-s 192.0.2.1/32 -o eth0", "lost"),
+        ("-d 10.96.0.1/32", sent),
+        ("-p tcp", sent),
+        ("-o cni0", sent),
+    ] {
+        check(
+            &format!("*filter\n-A OUTPUT {rule} -j DROP\nCOMMIT\n"),
+            expected,
+        );
+    }
+    check("*filter\n:OUTPUT DROP [0:0]\nCOMMIT\n", "lost");
+    check("*raw\n-A OUTPUT -p 4 -j CT --notrack\nCOMMIT\n", sent);
 }
 
 #[test]

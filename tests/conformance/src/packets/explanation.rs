@@ -48,7 +48,7 @@ fn of_path(steps: &[Step], outcome: &Outcome, trace: &Trace) -> Result<(), Strin
             !matches!(decision, Some(Target::Drop))
         }
         Outcome::Echo => !matches!(decision, Some(Target::Drop | Target::Reject(_))),
-        Outcome::Delivered { .. } | Outcome::Forwarded { .. } => false,
+        Outcome::Delivered { .. } | Outcome::Forwarded { .. } | Outcome::Routed { .. } => false,
     };
     match explained {
         true => Ok(()),

@@ -33,15 +33,6 @@ impl Applied {
     pub fn is_complete(&self) -> bool {
         self.failed == 0 && self.skipped == 0 && self.left.is_empty()
     }
-
-    fn made(&self) -> usize {
-        let Summary {
-            add,
-            change,
-            delete,
-        } = self.done;
-        add + change + delete
-    }
 }
 
 impl fmt::Display for Applied {
@@ -68,7 +59,7 @@ impl fmt::Display for Applied {
         if self.left.is_empty() {
             return Ok(());
         }
-        let made = self.made();
+        let made = self.done.total();
         let left: usize = self.left.values().sum();
         let kinds = self.left.iter();
         let kinds: Vec<String> = kinds
@@ -106,7 +97,7 @@ pub fn carry_out(
     });
     bar.finish_and_clear();
     // Ops are tried in the order of the plan, so those that were not tried are its last ones.
-    let tried = applied.made() + applied.failed + applied.skipped;
+    let tried = applied.done.total() + applied.failed + applied.skipped;
     for planned in plan.ops().skip(tried) {
         *applied.left.entry(Kind::of(&planned.op)).or_default() += 1;
     }

@@ -11,14 +11,23 @@ use super::scene::Scene;
 use super::verdict::count;
 use crate::schema::{API_VERSION, PodEndpoint, PodExplanation, Verdict};
 
-/// Returns the explanation of the pod with this address.
-pub(super) fn explanation(scene: &Scene, address: IpAddr) -> PodExplanation {
-    let endpoints = of_address(scene, address);
+/// Returns the explanation of the pod with `addresses`, and `name` if it is known.
+pub(super) fn explanation(
+    scene: &Scene,
+    name: Option<&ObjectName>,
+    addresses: &BTreeSet<IpAddr>,
+) -> PodExplanation {
+    let endpoints: Vec<PodEndpoint> = (addresses.iter())
+        .flat_map(|address| of_address(scene, *address))
+        .collect();
+    let mut addresses = addresses.iter().map(ToString::to_string);
     PodExplanation {
         api_version: API_VERSION,
         kind: "PodExplanation",
         node_name: scene.input().config.node_name.to_string(),
-        address: address.to_string(),
+        name: name.map(ToString::to_string),
+        address: addresses.next().unwrap_or_default(),
+        other_addresses: addresses.collect(),
         live_known: scene.live().is_some(),
         verdict: verdict(&endpoints),
         endpoints,

@@ -44,15 +44,15 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Reads the input of `args`. A kernel that cannot be read is an error on standard error; the
+    /// Reads the input of `args`, with the addresses of the pods in the namespace of `pod`. A kernel that cannot be read is an error on standard error; the
     /// desired tables are explained then.
     ///
     /// # Errors
     ///
     /// The node, the cluster or a file with saved tables cannot be read.
-    pub(super) fn read(args: &ExplainInput) -> Result<Self, Error> {
+    pub(super) fn read(args: &ExplainInput, pod: Option<&ObjectName>) -> Result<Self, Error> {
         let state = RefCell::new(Live::Known);
-        let view = View::read_with(&args.compared, |node| {
+        let view = View::read_with(&args.compared, pod, |node| {
             if args.desired {
                 state.replace(Live::LeftOut);
                 return Ok(Snapshot::default());

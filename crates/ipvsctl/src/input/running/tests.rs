@@ -159,7 +159,7 @@ fn configuration_and_manifests_are_read_below_the_root_of_the_process() {
     let mut node = daemon.node(&no_args()).expect("a node");
     assert_eq!(&*node.config.node.node_name, "node7");
     assert_eq!(&*node.config.node.scheduler.0, "wrr");
-    let cluster = daemon.cluster(&mut node).expect("a cluster");
+    let cluster = daemon.cluster(&mut node, None).expect("a cluster");
     assert!(cluster.whole);
     assert_eq!(cluster.state.service_names().count(), 1);
 }
@@ -195,7 +195,7 @@ fn fails(arguments: &[&str], expected: &str) {
     proc.write("7/root/odd.yaml", "mode: [\n");
     let daemon = proc.daemon();
     let read = daemon.node(&no_args()).and_then(|mut node| {
-        let cluster = daemon.cluster(&mut node);
+        let cluster = daemon.cluster(&mut node, None);
         cluster.map_err(Error::Running)
     });
     let found = chain(&read.expect_err("an error"));
@@ -241,7 +241,7 @@ fn an_unreachable_api_server_is_reported() {
     proc.write("7/root/kubeconfig", text);
     let daemon = proc.daemon();
     let mut node = daemon.node(&no_args()).expect("a node");
-    let error = chain(&daemon.cluster(&mut node).expect_err("an error"));
+    let error = chain(&daemon.cluster(&mut node, None).expect_err("an error"));
     assert!(error.contains("http://127.0.0.1:1"), "{error}");
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use ipvs::{AddressFamily, Protocol, VirtualServerKey};
-use model::{ClusterState, NodeTables, ObjectName, Parsed};
+use ipvs::{Protocol, VirtualServerKey};
+use model::{ClusterState, Name, NodeTables, ObjectName, Parsed};
 
-use crate::cli::{Destination, Sender};
+use crate::cli::Destination;
 
 /// Reason why a packet cannot be traced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +27,6 @@ pub enum PacketError {
         /// Its ports.
         ports: String,
     },
-    /// The Service of the sender has no endpoint of the family.
-    #[error("--from {0}: the input has no {1} endpoint of this Service; nothing was traced")]
-    NoEndpoint(ObjectName, AddressFamily),
     /// A source address for a sender that has its own.
     #[error("--source-address is for --from outside; a pod or the host has its own address")]
     SourceOfSender,
@@ -46,10 +43,26 @@ pub enum PacketError {
 /// Source of a client outside if none is given: addresses for documentation (RFC 5737, RFC 3849).
 pub(super) const CLIENT: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
 
+/// The sender of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// This node.
+    Host,
+    /// A pod.
+    Pod {
+        /// Its address.
+        address: IpAddr,
+        /// Its name, if it was named.
+        name: Option<ObjectName>,
+    },
+    /// A client outside the cluster, behind this interface if it is given.
+    Outside(Option<Name>),
+}
+
 /// The packet of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// The sender; an endpoint of a Service is a pod here, see [`sender()`].
+    /// The sender.
     pub sender: Sender,
     /// Its source address; `None` for the node itself, whose routes choose it.
     pub source: Option<IpAddr>,
@@ -71,11 +84,11 @@ impl Packet {
         (to, protocol): (SocketAddr, Protocol),
     ) -> Result<Self, PacketError> {
         let source = match (&sender, source) {
-            (Sender::Host | Sender::Pod(_) | Sender::Endpoint(_), Some(_)) => {
+            (Sender::Host | Sender::Pod { .. }, Some(_)) => {
                 return Err(PacketError::SourceOfSender);
             }
-            (Sender::Host | Sender::Endpoint(_), None) => None,
-            (Sender::Pod(address), None) => Some(*address),
+            (Sender::Host, None) => None,
+            (Sender::Pod { address, .. }, None) => Some(*address),
             (Sender::Outside(_), Some(source)) => Some(source),
             (Sender::Outside(_), None) => {
                 let [ipv4, ipv6] = CLIENT;
@@ -152,39 +165,6 @@ pub fn destination(
             service: name.clone(),
             ports: listed(&ports),
         }),
-    }
-}
-
-/// Returns the sender of a packet to `to`: an endpoint becomes a pod. One on the node `node_name` is
-/// preferred.
-///
-/// # Errors
-///
-/// The Service of the sender has no endpoint of the family of `to`.
-pub fn sender(
-    sender: &Sender,
-    to: IpAddr,
-    cluster: &ClusterState,
-    node_name: &str,
-) -> Result<Sender, PacketError> {
-    let Sender::Endpoint(name) = sender else {
-        return Ok(sender.clone());
-    };
-    let endpoints = cluster.slices(name).flat_map(|slice| slice.endpoints);
-    let mut known: Vec<(bool, IpAddr)> = endpoints
-        .filter_map(|endpoint| {
-            let address = *endpoint.address.as_result().ok()?;
-            let elsewhere = endpoint.node.as_deref() != Some(node_name);
-            (address.is_ipv4() == to.is_ipv4()).then_some((elsewhere, address))
-        })
-        .collect();
-    known.sort_unstable();
-    match known.first() {
-        Some((_, address)) => Ok(Sender::Pod(*address)),
-        None => {
-            let family = AddressFamily::of(to);
-            Err(PacketError::NoEndpoint(name.clone(), family))
-        }
     }
 }
 

@@ -6,8 +6,8 @@ use model::snapshot::Interface;
 use model::{NodeConfig, NodeState, NodeTables, text};
 use trace::At;
 
-use super::{Machine, Packet, Scene, scene};
-use crate::cli::{Destination, Sender};
+use super::{Machine, Packet, Scene, Sender, scene};
+use crate::cli::{Destination, SenderArgument};
 use crate::input::Input;
 
 const TABLES: &str = "\
@@ -48,6 +48,7 @@ fn input() -> Input {
         findings: Vec::new(),
         services: 0,
         whole: true,
+        pods: Default::default(),
     }
 }
 
@@ -56,7 +57,15 @@ fn tables() -> NodeTables {
 }
 
 fn packet(from: &str, to: &str) -> Packet {
-    let sender: Sender = from.parse().expect("a sender");
+    let sender = match from.parse().expect("a sender") {
+        SenderArgument::Host => Sender::Host,
+        SenderArgument::Outside(interface) => Sender::Outside(interface),
+        SenderArgument::Address(address) => Sender::Pod {
+            address,
+            name: None,
+        },
+        SenderArgument::Pod(name) => panic!("{name} has no address"),
+    };
     let Ok(Destination::Socket(to, protocol)) = to.parse() else {
         panic!("{to} is an address");
     };
@@ -159,10 +168,14 @@ fn an_address_of_the_node_is_the_host() {
 #[test]
 fn senders_and_destinations_are_parsed() {
     for (text, expected) in [
-        ("host", Sender::Host),
-        ("outside", Sender::Outside(None)),
-        ("outside:eth0", Sender::Outside(Some("eth0".into()))),
-        ("fd00::1", Sender::Pod(address("fd00::1"))),
+        ("host", SenderArgument::Host),
+        ("outside", SenderArgument::Outside(None)),
+        ("outside:eth0", SenderArgument::Outside(Some("eth0".into()))),
+        ("fd00::1", SenderArgument::Address(address("fd00::1"))),
+        (
+            "shop/web-0",
+            SenderArgument::Pod(model::ObjectName::new("shop", "web-0")),
+        ),
     ] {
         assert_eq!(text.parse(), Ok(expected), "{text}");
     }
@@ -247,4 +260,44 @@ fn machine_knows_local_routes_and_forwarding() {
     assert_eq!(world.no_forwarding.len(), 2);
     machine.routes.routes.remove(&address("10.96.0.1"));
     assert!(of(&machine).not_local.contains(&address("10.96.0.1")));
+}
+
+#[test]
+fn rules_of_other_programs_are_named_with_their_effect() {
+    for (target, expected) in [
+        ("DROP", "no answer: dropped by"),
+        ("REJECT --reject-with tcp-reset", "refused: refused by"),
+        (
+            "REJECT --reject-with icmp-admin-prohibited",
+            "refused with ICMP admin-prohibited: refused by",
+        ),
+        (
+            "REJECT --reject-with icmp-host-unreachable",
+            "refused with ICMP host unreachable: refused by",
+        ),
+    ] {
+        let rule = format!("-A INPUT -p tcp -j {target}");
+        let saved = format!("*filter\n{rule}\nCOMMIT\n");
+        let rules = model::host_rules::HostRules::parse(&saved);
+        let machine = Machine {
+            host_rules: BTreeMap::from([(ipvs::AddressFamily::Ipv4, rules)]),
+            ..machine()
+        };
+        let (packet, tables, input) = (packet("outside", "10.96.0.1:80"), tables(), input());
+        let scene = scene(&packet, &input, &tables, None, Some(&machine));
+        let path = trace::trace(&tables, &scene.world, &scene.probe);
+        let subject = crate::schema::Subject {
+            node_name: "node1",
+            tables: "kernel",
+            from: scene.sender.clone(),
+            service: None,
+            missing: None,
+            endpoints: &scene.endpoints,
+            assumptions: &scene.assumptions,
+        };
+        let document = crate::schema::Trace::new(&subject, &path);
+        let expected = format!("{expected} rule `{rule}`, of another program, in filter INPUT");
+        assert_eq!(document.verdict.text, expected);
+        assert_eq!(document.verdict.result, "failed");
+    }
 }

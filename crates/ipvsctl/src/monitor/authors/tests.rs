@@ -1,7 +1,12 @@
+use std::cell::Cell;
+use std::cmp::Ordering;
+
 use ipvs::AddressFamily;
 use model::OpEffect;
 
 use super::*;
+
+type Authors = super::Authors<String>;
 
 fn reported(effect: &str, line: &str) -> DaemonChange {
     DaemonChange {
@@ -77,5 +82,79 @@ fn rules_are_caused_by_those_of_their_family() {
 fn memory_is_bounded() {
     let mut authors = Authors::default();
     authors.report((0..MOST + 10).map(|_| reported("add", "x")));
-    assert_eq!(authors.reported.len(), MOST);
+    assert_eq!(authors.reports[1].count, MOST);
+}
+
+thread_local! {
+    static COMPARISONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A text that counts its comparisons.
+struct Counted(String);
+
+impl From<String> for Counted {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Ord for Counted {
+    fn cmp(&self, other: &Self) -> Ordering {
+        COMPARISONS.set(COMPARISONS.get() + 1);
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Counted {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Counted {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Counted {}
+
+/// Returns the number of comparisons for `count` reported changes, `count` changes by them, and
+/// `count` by another program.
+fn comparisons(count: usize) -> usize {
+    COMPARISONS.set(0);
+    let line = |port: usize| format!("-a -t 10.96.0.10:80 -r 10.1.2.3:{port} -m -w 1");
+    let mut authors = super::Authors::<Counted>::default();
+    authors.report((0..count).map(|port| reported("add", &line(port))));
+    for port in (0..2 * count).rev() {
+        let change = seen(OpEffect::Add, &line(port), Place::VirtualServer(key()));
+        assert_eq!(authors.of(&change).is_some(), port < count, "{port}");
+    }
+    COMPARISONS.get()
+}
+
+#[test]
+fn thousands_of_changes_need_few_comparisons_each() {
+    let (few, many) = (comparisons(1_000), comparisons(8_000));
+    // A search through all of them would need 64 times as many.
+    assert!(many < 12 * few, "{few} for 1,000 and {many} for 8,000");
+    assert!(many < 8_000 * 100, "{many}");
+}
+
+#[test]
+fn a_hint_is_the_virtual_server_of_a_real_server() {
+    for (line, expected) in [
+        (LINE, Some(key())),
+        ("-e -t 10.96.0.10:80 -r 10.1.2.3:8080 -m -w 0", Some(key())),
+        ("-d -t 10.96.0.10:80 -r 10.1.2.3:8080", Some(key())),
+        ("-D -t 10.96.0.10:80", None),
+        ("add KUBE-IPVS-IPS 10.96.0.10", None),
+        ("-d -t 10.96.0.10 -r 10.1.2.3:8080", None),
+        ("-d -r ", None),
+        ("", None),
+    ] {
+        assert_eq!(real_server_of(line), expected, "{line}");
+    }
+    let mark = real_server_of("-d -f 7 -6 -r [fd00::3]:80").expect("a mark");
+    assert_eq!(print_service_selector(&mark), "-f 7 -6");
 }

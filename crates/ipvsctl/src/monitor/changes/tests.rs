@@ -57,8 +57,8 @@ fn a_real_server_is_replaced() {
         WEB,
         &WEB.replace("10.1.2.3", "10.1.2.4"),
         &[
-            "- -d -t 10.96.0.10:80 -r 10.1.2.3:8080",
             "+ -a -t 10.96.0.10:80 -r 10.1.2.4:8080 -m -w 1",
+            "- -d -t 10.96.0.10:80 -r 10.1.2.3:8080",
         ],
     );
 }
@@ -75,7 +75,7 @@ fn addresses_and_the_device_change() {
     after.tables.addresses.insert(address(2));
     let changes = between(&before, &after);
     let lines: Vec<&str> = changes.iter().map(|change| change.line.as_str()).collect();
-    assert_eq!(lines, ["device kube-ipvs0", "10.96.0.1/32", "10.96.0.2/32"]);
+    assert_eq!(lines, ["device kube-ipvs0", "10.96.0.2/32", "10.96.0.1/32"]);
 }
 
 #[test]
@@ -86,13 +86,41 @@ fn rules_change_line_by_line() {
         snapshot.tables.rules.insert(AddressFamily::Ipv4, rules);
         snapshot
     };
-    let before = "*nat\n:KUBE-SERVICES -\n-A PREROUTING -j KUBE-SERVICES\nCOMMIT\n";
-    let after = "*nat\n:KUBE-SERVICES -\nCOMMIT\n";
-    let changes = between(&rules(before), &rules(after));
-    assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].effect, OpEffect::Delete);
-    assert_eq!(changes[0].line, "IPv4 nat -A PREROUTING -j KUBE-SERVICES");
-    assert_eq!(changes[0].place, Place::Rules(AddressFamily::Ipv4));
+    let check = |before: &str, after: &str, expected: &[&str]| {
+        let text = |chains: &str| format!("*nat\n{chains}COMMIT\n");
+        let changes = between(&rules(&text(before)), &rules(&text(after)));
+        let lines: Vec<String> = (changes.iter())
+            .map(|change| format!("{} {}", change.effect.mark(), change.line))
+            .collect();
+        assert_eq!(lines, expected);
+        let place = Place::Rules(AddressFamily::Ipv4);
+        assert!(changes.iter().all(|change| change.place == place));
+    };
+    let chain = ":KUBE-SERVICES -\n";
+    // A jump of another program too.
+    for jump in [
+        "-A PREROUTING -j KUBE-SERVICES",
+        "-A INPUT -j KUBE-SERVICES",
+    ] {
+        let with = format!("{chain}{jump}\n");
+        check(chain, &with, &[&format!("+ IPv4 nat {jump}")]);
+        check(&with, chain, &[&format!("- IPv4 nat {jump}")]);
+    }
+    check("", chain, &["+ IPv4 nat -N KUBE-SERVICES"]);
+    check(chain, "", &["- IPv4 nat -X KUBE-SERVICES"]);
+    let rules = |first: &str, second: &str| {
+        format!(
+            "{chain}-A KUBE-SERVICES -p {first} -j ACCEPT\n-A KUBE-SERVICES -p {second} -j ACCEPT\n"
+        )
+    };
+    check(
+        &rules("tcp", "udp"),
+        &rules("udp", "tcp"),
+        &[
+            "+ IPv4 nat -A KUBE-SERVICES -p udp -j ACCEPT",
+            "- IPv4 nat -A KUBE-SERVICES -p udp -j ACCEPT",
+        ],
+    );
 }
 
 #[test]

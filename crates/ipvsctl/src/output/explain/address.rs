@@ -42,10 +42,15 @@ pub fn address(object: &AddressExplanation) -> String {
 #[must_use]
 pub fn pod(object: &PodExplanation) -> String {
     let heading = style::HEADING;
-    let PodExplanation {
-        address, node_name, ..
-    } = object;
-    let mut text = format!("{heading}Pod {address}, seen from node {node_name}{heading:#}\n");
+    let node_name = &object.node_name;
+    let addresses =
+        std::iter::once(&*object.address).chain(object.other_addresses.iter().map(String::as_str));
+    let addresses = addresses.collect::<Vec<_>>().join(", ");
+    let pod = match &object.name {
+        Some(name) => format!("{name} ({addresses})"),
+        None => addresses,
+    };
+    let mut text = format!("{heading}Pod {pod}, seen from node {node_name}{heading:#}\n");
     if !object.live_known {
         text.push_str("  live state unknown: only the desired tables are explained\n");
     }

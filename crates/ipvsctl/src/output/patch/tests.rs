@@ -86,14 +86,13 @@ ipvsadm --restore <<'END'
 END
 ip address delete 10.96.0.11/32 dev kube-ipvs0
 ";
-    assert_eq!(text(&plan, &Changes::of_tables(&plan)), expected);
+    assert_eq!(text(&plan, &Changes::of_tables(&plan, &[])), expected);
 }
 
 #[test]
 fn only_shown_changes_are_printed() {
     let plan = plan();
-    let mut changes = Changes::of_tables(&plan);
-    changes.retain(&[], &[Kind::Address]);
+    let changes = Changes::of_tables(&plan, &[Kind::Address]);
     let script = text(&plan, &changes);
     let commands: Vec<&str> = script.lines().skip(3).collect();
     assert_eq!(
@@ -129,7 +128,7 @@ fn names_from_files_do_not_become_commands() {
         }],
         ..Plan::default()
     };
-    let script = text(&plan, &Changes::of_tables(&plan));
+    let script = text(&plan, &Changes::of_tables(&plan, &[]));
     let commands: Vec<&str> = script.lines().skip(3).collect();
     assert_eq!(
         commands,

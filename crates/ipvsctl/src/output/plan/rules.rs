@@ -94,30 +94,35 @@ impl RuleLines {
     /// Applies `patch` and returns the changes of each chain, by table and chain.
     pub fn apply(&mut self, family: AddressFamily, patch: &RulesPatch) -> Vec<RuleHunk> {
         let rules = self.rules.entry(family).or_default();
-        let jumps = patch.insert_jumps.iter().chain(&patch.delete_jumps);
-        let affected: BTreeSet<&ChainKey> = (patch.chains.keys())
-            .chain(&patch.delete_chains)
-            .chain(jumps.map(|(key, _)| key))
-            .collect();
-        let before: BTreeMap<&ChainKey, Option<Vec<Rule>>> = (affected.into_iter())
-            .map(|key| (key, rules_of(rules, key).cloned()))
-            .collect();
+        let before = rules.clone();
         patch.apply(rules);
-        let hunks = before.into_iter().flat_map(|(key, before)| {
-            hunks(
-                family,
-                key,
-                before.as_deref(),
-                rules_of(rules, key).map(Vec::as_slice),
-            )
+        RuleHunk::between(family, &before, rules)
+    }
+}
+
+impl RuleHunk {
+    /// Returns the changes of each chain that turn the rules `before` into `after`, by table and
+    /// chain.
+    #[must_use]
+    pub fn between(family: AddressFamily, before: &Rules, after: &Rules) -> Vec<Self> {
+        let keys: BTreeSet<&ChainKey> = ([before, after].into_iter())
+            .flat_map(|rules| rules.chains.keys().chain(rules.jumps.keys()))
+            .collect();
+        let hunks = keys.into_iter().flat_map(|key| {
+            let [before, after] = [before, after].map(|rules| rules_of(rules, key));
+            match before == after {
+                true => Vec::new(),
+                false => hunks(family, key, before, after),
+            }
         });
         hunks.collect()
     }
 }
 
 /// Returns the rules of a chain; `None` if the chain does not exist or has no rules of ours.
-fn rules_of<'a>(rules: &'a Rules, key: &ChainKey) -> Option<&'a Vec<Rule>> {
-    rules.chains.get(key).or_else(|| rules.jumps.get(key))
+fn rules_of<'a>(rules: &'a Rules, key: &ChainKey) -> Option<&'a [Rule]> {
+    let found = rules.chains.get(key).or_else(|| rules.jumps.get(key));
+    found.map(Vec::as_slice)
 }
 
 fn hunks(

@@ -10,7 +10,7 @@ use model::{
 use planner::EntryOwners;
 
 use super::{LiveRules, line, stat, text};
-use crate::grouping::Changes;
+use crate::grouping::{Changes, Selection};
 
 fn key() -> VirtualServerKey {
     VirtualServerKey::Address {
@@ -97,7 +97,7 @@ fn plain(text: &str) -> String {
 
 /// Returns the text of a plan whose changes have the owners that it names.
 fn shown(plan: &Plan, live: &LiveRules) -> String {
-    let changes = Changes::with_owners(plan, &EntryOwners::default());
+    let changes = Changes::with_owners(plan, &EntryOwners::default(), Selection::default());
     plain(&text(&changes, live))
 }
 
@@ -202,7 +202,7 @@ fn tables(rules: &str) -> NodeTables {
 fn rules_are_a_diff_of_each_chain() {
     let (live, wanted) = (tables(RULES), tables(WANTED));
     let plan = planner::between(&live, &wanted);
-    let changes = Changes::of_tables(&plan);
+    let changes = Changes::of_tables(&plan, &[]);
     let expected = "\
 rules  ~1
 
@@ -221,6 +221,26 @@ rules  ~1
 Plan: 0 to add, 1 to change, 0 to delete
 ";
     assert_eq!(plain(&text(&changes, &live.rules)), expected);
+}
+
+#[test]
+fn a_note_of_rules_is_printed_once() {
+    let (live, wanted) = (tables(RULES), tables(WANTED));
+    let rules = planner::between(&live, &wanted);
+    let patches = || {
+        let ops = rules.ops().map(|planned| planned.op.clone());
+        ops.map(|op| planned(op, None, Reason::Loosened))
+    };
+    let note = "a set that it uses gets another type";
+    let one = shown(&plan(patches().collect()), &live.rules);
+    let heading = format!("\n@@ nat KUBE-MARK-MASQ (IPv4, deleted chain)    {note}\n");
+    assert!(one.contains(&heading), "{one}");
+    assert_eq!(one.matches(note).count(), 1, "{one}");
+    assert!(one.matches("\n@@ ").count() > 1, "{one}");
+    // The heading of the group has the note that all changes have.
+    let all = shown(&plan(patches().chain(patches()).collect()), &live.rules);
+    assert!(all.contains(&format!("(node)    {note}\n")), "{all}");
+    assert_eq!(all.matches(note).count(), 1, "{all}");
 }
 
 #[test]
@@ -244,7 +264,7 @@ fn stat_has_a_line_for_each_service_with_the_largest_number_first() {
             Reason::Unwanted,
         ),
     ]);
-    let changes = Changes::with_owners(&plan, &EntryOwners::default());
+    let changes = Changes::with_owners(&plan, &EntryOwners::default(), Selection::default());
     let expected = "\
 virtual servers  +2
 real servers     +1

@@ -29,6 +29,9 @@ pub struct Subject<'a> {
     pub from: String,
     /// The Service port of the virtual server, if it is known.
     pub service: Option<String>,
+    /// The Service port that the objects ask a virtual server for at the destination, if the tables
+    /// lack it.
+    pub missing: Option<String>,
     /// Endpoints by address.
     pub endpoints: &'a BTreeMap<IpAddr, Endpoint>,
     /// Assumptions.
@@ -74,7 +77,11 @@ impl Trace {
         if outcomes.is_empty() {
             outcomes.push(no_real_server(&document));
         }
-        document.verdict = verdict(&document, outcomes);
+        let found = verdict(&document, outcomes);
+        document.verdict = match &subject.missing {
+            Some(service) => not_served(service, found),
+            None => found,
+        };
         document
     }
 
@@ -176,6 +183,19 @@ fn of_rule(rule: &RuleStep, built_in: &str) -> TracedRule {
     }
 }
 
+/// Returns the verdict about a packet to `service` whose virtual server is missing. Without it the
+/// result of the packet is `found`.
+fn not_served(service: &str, found: TraceVerdict) -> TraceVerdict {
+    TraceVerdict {
+        result: "failed",
+        text: format!(
+            "{service}: these tables lack its virtual server: {}",
+            found.text
+        ),
+        outcomes: found.outcomes,
+    }
+}
+
 fn verdict(document: &Trace, mut outcomes: Vec<TraceOutcome>) -> TraceVerdict {
     let is = |results: &[&str]| {
         outcomes
@@ -186,6 +206,8 @@ fn verdict(document: &Trace, mut outcomes: Vec<TraceOutcome>) -> TraceVerdict {
         "failed"
     } else if is(&["delivered", "notJudged"]) {
         "notJudged"
+    } else if is(&["forwarded"]) {
+        "forwarded"
     } else {
         "answered"
     };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipvs::{Forwarding, Protocol};
-use model::host_rules::Hook;
+use model::host_rules::{HarmfulTarget, Hook};
 use model::rules::Target;
 use trace::{At, Outcome, Probe, Route, Step, Traversal, Unjudged};
 
@@ -56,17 +56,22 @@ pub(super) fn step(step: &Step, probe: &Probe, to: IpAddr) -> String {
                 .to_owned()
         }
         Step::NotTracked { .. } => "skipped: the packet is not tracked".to_owned(),
-        Step::HostRule {
-            hook: Hook::RawPrerouting | Hook::RawOutput,
-            by,
-        } => format!("exempted from connection tracking by another program: {by}"),
-        Step::HostRule { by, .. } => format!("dropped by another program: {by}"),
         Step::NotForwarded => "this node does not forward packets".to_owned(),
         Step::AnswerNotForwarded | Step::AnswerDropped { .. } => {
             reason(std::slice::from_ref(step)).unwrap_or_default()
         }
         Step::FromReceiver => {
             format!("the source is {to} itself, which drops packets from its own address")
+        }
+        Step::HostRule {
+            hook: Hook::RawPrerouting | Hook::RawOutput,
+            rule,
+        } => format!(
+            "exempted from connection tracking by another program: {}",
+            rule.by
+        ),
+        Step::HostRule { rule, .. } => {
+            format!("{} by another program: {}", fate(rule), rule.by)
         }
         Step::Route(route) => match route {
             Route::Virtual => format!("{to} is on {}: this node accepts it", model::DEVICE),
@@ -91,6 +96,13 @@ pub(super) fn step(step: &Step, probe: &Probe, to: IpAddr) -> String {
         Step::Masqueraded(None) => {
             "becomes an address of this node; which one is not known".to_owned()
         }
+    }
+}
+
+fn fate(rule: &HarmfulTarget) -> &'static str {
+    match rule.reject_with {
+        Some(_) => "refused",
+        None => "dropped",
     }
 }
 
@@ -141,6 +153,14 @@ pub(super) fn outcome(
             );
             ("delivered", *seeing, text)
         }
+        Ok(Outcome::Routed { to, seeing }) => {
+            let text = format!(
+                "no virtual server takes the packet: it is routed to {to} with source {}; whether a \
+                 program listens there is not known",
+                sees(seeing)
+            );
+            ("forwarded", *seeing, text)
+        }
         Ok(Outcome::Forwarded { to, by, seeing }) => {
             let text = format!(
                 "passed on to {to} {}, which sees {} and answers the client itself",
@@ -153,7 +173,10 @@ pub(super) fn outcome(
         Ok(Outcome::Unreachable(what)) => (
             "refused",
             None,
-            format!("refused with ICMP {what} unreachable{}", because()),
+            match what.ends_with("prohibited") {
+                true => format!("refused with ICMP {what}{}", because()),
+                false => format!("refused with ICMP {what} unreachable{}", because()),
+            },
         ),
         Ok(Outcome::Lost) => ("lost", None, format!("no answer{}", because())),
         Ok(Outcome::NotPermitted) => (
@@ -198,9 +221,11 @@ fn reason(steps: &[Step]) -> Option<String> {
             };
             Some(format!("{verb} by `{rule}` in table {}", traversal.table))
         }
-        Step::HostRule { by, hook } => {
-            Some(format!("dropped by {by}, of another program, in {hook}"))
-        }
+        Step::HostRule { rule, hook } => Some(format!(
+            "{} by {}, of another program, in {hook}",
+            fate(rule),
+            rule.by
+        )),
         Step::Route(Route::Nowhere) => Some("there is no route".to_owned()),
         Step::AnswerBypassesNode => {
             Some("the answer does not pass this node on its way to the client".to_owned())

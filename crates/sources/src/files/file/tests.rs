@@ -4,7 +4,7 @@ const NODE: &str = "kind: Node\napiVersion: v1\nmetadata: {name: node1}\n";
 
 /// Checks the number of objects and the errors of a text, with a limit of two documents.
 fn check(text: &str, objects: usize, errors: &[&str]) {
-    let file = parse_at_most(2, Path::new("f.yaml"), text);
+    let file = parse_at_most(2, Path::new("f.yaml"), text, File::default());
     assert_eq!(file.objects.len(), objects);
     let found: Vec<String> = file.errors.iter().map(ToString::to_string).collect();
     assert_eq!(found, errors);
@@ -36,7 +36,7 @@ fn empty_documents_do_not_count() {
 fn the_first_errors_of_a_list_have_places() {
     let items = "- {}\n".repeat(MAX_PLACES + 20);
     let text = format!("kind: List\napiVersion: v1\nitems:\n{items}");
-    let file = parse(Path::new("f.yaml"), &text);
+    let file = parse(Path::new("f.yaml"), &text, None);
     assert_eq!(file.errors.len(), MAX_PLACES + 20);
     let places = file.errors.iter().filter(|error| error.line.is_some());
     assert_eq!(places.count(), MAX_PLACES);

@@ -61,6 +61,7 @@ fn of_cluster(cluster: ClusterState, guard: &Guard) -> View {
         claims,
         findings,
         whole: true,
+        pods: Default::default(),
     };
     let tables = text::parse(LIVE).expect("tables");
     let live = MemoryKernel::with_tables(&tables).observe(&Scope::EVERYTHING);

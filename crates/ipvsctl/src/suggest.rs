@@ -1,6 +1,6 @@
 //! Names like a misspelled one.
 
-use model::{ClusterState, ObjectName};
+use model::ObjectName;
 
 /// Minimum similarity of a suggestion, from 0 to 1.
 const SIMILAR: f64 = 0.75;
@@ -8,11 +8,11 @@ const SIMILAR: f64 = 0.75;
 /// Maximum number of suggestions.
 const SUGGESTIONS: usize = 3;
 
-/// Returns the names of Services like `name`, the most similar first. A Service of the same name in
-/// another namespace is always one of them.
-pub(super) fn near(cluster: &ClusterState, name: &ObjectName) -> Vec<ObjectName> {
+/// Returns the names of `known` like `name`, the most similar first. The same name in another
+/// namespace is always one of them, and so is a longer one as that of a Deployment's pod.
+pub fn near<'a>(known: impl Iterator<Item = &'a ObjectName>, name: &ObjectName) -> Vec<ObjectName> {
     let asked = name.to_string();
-    let mut near: Vec<(f64, &ObjectName)> = (cluster.service_names())
+    let mut near: Vec<(f64, &ObjectName)> = known
         .map(|known| (similarity(&asked, name, known), known))
         .filter(|(similarity, _)| *similarity >= SIMILAR)
         .collect();
@@ -22,36 +22,43 @@ pub(super) fn near(cluster: &ClusterState, name: &ObjectName) -> Vec<ObjectName>
 }
 
 fn similarity(asked: &str, name: &ObjectName, known: &ObjectName) -> f64 {
-    if known.name == name.name {
+    let same_namespace = known.namespace == name.namespace;
+    let rest = known.name.strip_prefix(&*name.name);
+    if rest == Some("") || same_namespace && rest.is_some_and(|rest| rest.starts_with('-')) {
         return 1.0;
     }
     let whole = strsim::jaro_winkler(asked, &known.to_string());
-    let same_namespace = known.namespace == name.namespace;
     let own = strsim::jaro_winkler(&name.name, &known.name);
     if same_namespace { own } else { whole.min(own) }
 }
 
+/// Returns the question of an error that suggests `names`; empty without one.
+#[must_use]
+pub fn question(names: &[ObjectName]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(": did you mean {}?", names.join(" or ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use model::cluster::{ClusterEvent, Object, Service};
-
     use super::*;
 
     #[test]
     fn similar_names_are_suggested() {
-        let mut cluster = ClusterState::default();
-        for (namespace, name) in [
+        let known = [
             ("shop", "web"),
             ("shop", "webshop"),
             ("shop", "database"),
             ("test", "web"),
             ("kube-system", "kube-dns"),
-        ] {
-            let service = Service::new(ObjectName::new(namespace, name));
-            cluster.absorb(ClusterEvent::Upsert(Object::Service(service)));
-        }
+            ("shop", "cart-7d4b9c-x2x1"),
+        ];
+        let known = known.map(|(namespace, name)| ObjectName::new(namespace, name));
         let near = |namespace, name| {
-            let near = near(&cluster, &ObjectName::new(namespace, name)).into_iter();
+            let near = near(known.iter(), &ObjectName::new(namespace, name)).into_iter();
             near.map(|name| name.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(near("shop", "wbe"), Vec::<String>::new());
@@ -59,5 +66,7 @@ mod tests {
         assert_eq!(near("default", "web"), ["shop/web", "test/web"]);
         assert_eq!(near("shop", "databse"), ["shop/database"]);
         assert_eq!(near("default", "zzz"), Vec::<String>::new());
+        assert_eq!(near("shop", "cart"), ["shop/cart-7d4b9c-x2x1"]);
+        assert_eq!(near("test", "cart"), Vec::<String>::new());
     }
 }

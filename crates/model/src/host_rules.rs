@@ -149,6 +149,8 @@ pub struct HostPath {
     pub entry: Option<Name>,
     /// Interface by which the packet leaves the node.
     pub exit: Option<Name>,
+    /// True for an answer of a tracked connection instead of its first packet.
+    pub answer: bool,
 }
 
 /// Result of the rules of other programs for a packet.

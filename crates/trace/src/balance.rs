@@ -59,8 +59,7 @@ impl<'a> Walk<'a, '_> {
         let mut packet = packet.clone();
         packet.sent_by = Some((packet.destination, packet.port));
         // IP_VS_CONN_F_NFCT, ip_vs_nat_send_or_cont, ip_vs_send_or_cont.
-        let conntrack = self.node.tables.sysctls.get("net.ipv4.vs.conntrack");
-        packet.tracked &= conntrack.is_none_or(|value| &**value != "0");
+        packet.tracked &= self.node.ipvs_tracks();
         let at = self.node.world.locate(real.key.address);
         self.steps.push(Step::Route(match &at {
             _ if real.forwarding == Forwarding::LocalNode => Route::Own,
@@ -104,9 +103,18 @@ impl<'a> Walk<'a, '_> {
             return Ok(Outcome::Lost);
         }
         let source = self.after_postrouting(&mut packet, at)?;
+        if source == Some(packet.destination) {
+            // fib_validate_source, net/ipv4/fib_frontend.c: a martian source.
+            self.steps.push(Step::FromReceiver);
+            return Ok(Outcome::Lost);
+        }
         let kept = source == Some(packet.source);
         if kept && self.answer_bypasses_node(packet.destination, at)? {
             self.steps.push(Step::AnswerBypassesNode);
+            return Ok(Outcome::Lost);
+        }
+        if let Some(step) = self.answer_lost(&packet, at, kept)? {
+            self.steps.push(step);
             return Ok(Outcome::Lost);
         }
         self.node.arrived(&packet, source)
@@ -150,6 +158,7 @@ impl<'a> Walk<'a, '_> {
             entered: Entered::No,
             sent_by: None,
             tracked: true,
+            answer: false,
             ..packet.clone()
         };
         self.steps.push(Step::Encapsulated(to));
@@ -204,6 +213,12 @@ impl<'a> Walk<'a, '_> {
 }
 
 impl<'a> Node<'a> {
+    /// Returns false if packets that IPVS sends are not tracked.
+    pub(crate) fn ipvs_tracks(&self) -> bool {
+        let conntrack = self.tables.sysctls.get("net.ipv4.vs.conntrack");
+        conntrack.is_none_or(|value| &**value != "0")
+    }
+
     /// Returns the virtual server that a packet matches: `ip_vs_service_find`,
     /// net/netfilter/ipvs/ip_vs_ctl.c.
     fn virtual_server(&self, packet: &Packet) -> Option<&'a VirtualServerEntry> {

@@ -42,9 +42,8 @@ impl<'a> Condition<'a, '_> {
                 is_local(self.filter.tables, self.filter.world, address) != *negated
             }
             Match::PhysdevIsIn { negated } => packet.from_bridge_port != *negated,
-            // A packet that is not tracked is UNTRACKED, and no other state.
             Match::ConnectionState(states) => {
-                packet.tracked && states.contains(&ConnectionState::New)
+                state(packet).is_some_and(|state| states.contains(&state))
             }
             Match::Set {
                 negated,
@@ -94,6 +93,22 @@ impl<'a> Condition<'a, '_> {
     }
 }
 
+/// Returns the state of the packet in connection tracking; `None` for UNTRACKED and INVALID.
+///
+/// The answers to an untracked packet begin a flow of their own: those of TCP after the handshake,
+/// which the tracker takes for the middle of a connection (`nf_conntrack_tcp_loose`, `tcp_new`,
+/// net/netfilter/nf_conntrack_proto_tcp.c).
+fn state(packet: &Packet) -> Option<ConnectionState> {
+    match (packet.tracked, packet.answer) {
+        (true, false) => Some(ConnectionState::New),
+        (true, true) => Some(ConnectionState::Established),
+        (false, true) if matches!(packet.protocol, Protocol::Tcp | Protocol::Udp) => {
+            Some(ConnectionState::New)
+        }
+        (false, _) => None,
+    }
+}
+
 fn address(packet: &Packet, end: Dimension) -> IpAddr {
     match end {
         Dimension::Src => packet.source,
@@ -140,9 +155,11 @@ fn of_virtual_server(text: &str, packet: &Packet) -> Option<bool> {
     )
 }
 
-/// Returns true if the node accepts packets to `address`: an interface or the dummy device has it.
+/// Returns true if the node accepts packets to `address`: an interface or the dummy device has it,
+/// and routing delivers them.
 pub(crate) fn is_local(tables: &NodeTables, world: &World, address: IpAddr) -> bool {
-    world.is_own(address) || tables.addresses.contains(&address)
+    let on_device = || tables.addresses.contains(&address) && !world.not_local.contains(&address);
+    world.is_own(address) || on_device()
 }
 
 /// The element that a set is searched for.

@@ -23,6 +23,8 @@ pub(crate) struct Packet {
     pub(crate) sent_by: Option<(IpAddr, u16)>,
     /// False if connection tracking ignores the packet.
     pub(crate) tracked: bool,
+    /// True for an answer to the first packet.
+    pub(crate) answer: bool,
 }
 
 /// The interface by which a packet entered the node.

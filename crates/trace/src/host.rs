@@ -10,21 +10,19 @@ use crate::{Outcome, Step, Unjudged};
 const HOST_RULES: usize = 100_000;
 
 impl Walk<'_, '_> {
-    /// Checks that no rule of `raw` exempts the packet from connection tracking, without which no
-    /// rule of `nat` applies.
-    pub(crate) fn untracked(&mut self, hook: Hook, packet: &Packet) -> Result<(), Unjudged> {
-        match self.host_rule(hook, packet, None)? {
-            None => Ok(()),
-            Some(rule) => Err(Unjudged(format!(
-                "a packet that {}, of another program, exempts from connection tracking",
-                rule.by
-            ))),
+    /// Marks the packet as not tracked if a rule of `raw` exempts it from connection tracking,
+    /// without which no rule of `nat` applies.
+    pub(crate) fn untracked(&mut self, hook: Hook, packet: &mut Packet) -> Result<(), Unjudged> {
+        if let Some(rule) = self.host_rule(hook, packet, None)? {
+            packet.tracked = false;
+            self.steps.push(Step::HostRule { hook, rule });
         }
+        Ok(())
     }
 
     /// Returns the rule or policy of another program that drops the packet or exempts it from
     /// connection tracking.
-    fn host_rule(
+    pub(crate) fn host_rule(
         &self,
         hook: Hook,
         packet: &Packet,
@@ -52,6 +50,7 @@ impl Walk<'_, '_> {
                 Entered::No | Entered::Unknown => None,
             },
             exit: exit.map(Into::into),
+            answer: packet.answer,
         };
         let mut steps = HOST_RULES;
         match rules.verdict(hook, of_packet, &path, &self.node.tables.sets, &mut steps) {

@@ -24,7 +24,8 @@
 //! | part | support |
 //! |---|---|
 //! | rules of kube-ipvs and kube-proxy, their sets and marks | complete |
-//! | rules and policies of other programs in `filter` and `raw` | drops, and exclusions from connection tracking, by [`World::host_rules`]; also for the outer packet of a tunnel |
+//! | rules and policies of other programs in `filter` and `raw` | drops of the packet and of the answer of a remote real server, and exclusions from connection tracking, by [`World::host_rules`]; also for the outer packet of a tunnel |
+//! | local routes, forwarding | [`World::not_local`], [`World::no_forwarding`] |
 //! | rules of other programs in `nat` | assumed to have no effect |
 //! | virtual servers by address, by mark, with port 0, of FTP | complete |
 //! | forwarding: masquerading, direct routing, tunnels, delivery on the node | the path up to the interface; what the real server does with an unchanged packet is unknown |
@@ -32,13 +33,14 @@
 //! | persistence, thresholds, schedulers | no connection is known, so every real server with a weight is possible |
 //!
 //! Further assumptions:
-//! - Forwarding is on and `rp_filter` off.
+//! - `rp_filter` is off.
 //! - The jumps to our chains stand before the rules of other programs, except in `filter` INPUT if
 //!   its rules are given.
 //! - Answers of a remote real server pass the node, except those between two places behind the same
 //!   other node or, without `bridgeCallsIptables`, on the same bridge, and as
 //!   [`World::answers_pass_node`] says.
 
+mod answer;
 mod balance;
 mod condition;
 mod filter;

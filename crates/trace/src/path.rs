@@ -23,6 +23,7 @@ pub fn trace<'a>(tables: &'a NodeTables, world: &'a World, probe: &Probe) -> Tra
 pub(crate) struct Node<'a> {
     pub(crate) tables: &'a NodeTables,
     pub(crate) world: &'a World,
+    pub(crate) family: AddressFamily,
     pub(crate) filter: Filter<'a>,
     pub(crate) host_rules: Option<HostRules>,
 }
@@ -38,6 +39,7 @@ impl<'a> Node<'a> {
         Self {
             tables,
             world,
+            family,
             filter: Filter::new(tables, world, family),
             host_rules,
         }
@@ -106,6 +108,7 @@ impl<'a> Node<'a> {
             from_bridge_port: matches!(at, At::Bridge(_)) && self.world.bridge_calls_iptables,
             sent_by: None,
             tracked: true,
+            answer: false,
         })
     }
 

@@ -59,14 +59,18 @@ pub enum Step<'a> {
     WithinBridge,
     /// The packet passes a built-in chain.
     Chain(Traversal<'a>),
-    /// The packet skips a built-in chain because it is not tracked (`net.ipv4.vs.conntrack` is 0).
+    /// The packet skips a built-in chain because it is not tracked.
     NotTracked {
         /// Table of the chain.
         table: Table,
         /// Name of the chain.
         chain: &'static str,
+        /// True if IPVS sends its packets untracked (`net.ipv4.vs.conntrack` is 0). Otherwise a
+        /// rule of another program exempted the packet.
+        by_ipvs: bool,
     },
-    /// A rule or policy of another program ends the path.
+    /// A rule or policy of another program ends the path, or exempts the packet from connection
+    /// tracking.
     HostRule {
         /// Built-in chain in which it stands.
         hook: Hook,
@@ -80,6 +84,19 @@ pub enum Step<'a> {
     /// The answer of the real server reaches the client without passing this node, and therefore
     /// not from the address that the client sent to. The client ignores it.
     AnswerBypassesNode,
+    /// The node does not forward packets.
+    NotForwarded,
+    /// The answer of the real server needs to be forwarded, and the node does not forward packets.
+    AnswerNotForwarded,
+    /// The answer of the real server is dropped on its way back through the node.
+    AnswerDropped {
+        /// Built-in chain of `filter`.
+        hook: Hook,
+        /// The rule in backquotes, or the policy.
+        by: String,
+    },
+    /// The packet arrives from the address of its receiver, which drops it.
+    FromReceiver,
     /// The packet, encapsulated by IPVS, leaves for this address.
     Encapsulated(IpAddr),
     /// The source becomes this address of the node; `None` if it is not known which one.

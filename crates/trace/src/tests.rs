@@ -1,3 +1,4 @@
+mod answers;
 mod forwarding;
 mod hooks;
 mod matches;

@@ -6,6 +6,7 @@ use ipvs::Protocol;
 use model::host_rules::Hook;
 use model::rules::{Table, Target};
 
+use crate::condition::is_local;
 use crate::filter::{Entered, Packet};
 use crate::path::Node;
 use crate::probe::ICMP;
@@ -41,7 +42,7 @@ impl<'a, 'n> Walk<'a, 'n> {
             true => (Hook::RawOutput, "OUTPUT"),
             false => (Hook::RawPrerouting, "PREROUTING"),
         };
-        self.untracked(raw, &packet)?;
+        self.untracked(raw, &mut packet)?;
         if let Some(outcome) = stopped(self.hook(Table::Nat, chain, &mut packet)?) {
             return Ok(End::Outcome(outcome));
         }
@@ -63,7 +64,7 @@ impl<'a, 'n> Walk<'a, 'n> {
         if world.is_own(to) {
             return Route::Own;
         }
-        if tables.addresses.contains(&to) {
+        if is_local(tables, world, to) {
             return Route::Virtual;
         }
         world.locate(to).map_or(Route::Nowhere, Route::To)
@@ -131,6 +132,10 @@ impl<'a, 'n> Walk<'a, 'n> {
             self.steps.push(Step::WithinBridge);
             return Ok(routed(self.node.arrived(&packet, source)?));
         }
+        if self.from != At::Host && !bridged && !self.node.forwards() {
+            self.steps.push(Step::NotForwarded);
+            return Ok(Outcome::Lost);
+        }
         let end = match self.from {
             At::Host => (self.leave(Hook::Output, &mut packet, at)?)
                 .map(|outcome| at_socket(outcome, packet.protocol)),
@@ -183,7 +188,12 @@ impl<'a, 'n> Walk<'a, 'n> {
     ) -> Result<Option<&'a Target>, Unjudged> {
         if table == Table::Nat && !packet.tracked {
             // nf_nat_inet_fn, net/netfilter/nf_nat_core.c: no connection, no translation.
-            self.steps.push(Step::NotTracked { table, chain });
+            let by_ipvs = packet.sent_by.is_some() && !self.node.ipvs_tracks();
+            self.steps.push(Step::NotTracked {
+                table,
+                chain,
+                by_ipvs,
+            });
             return Ok(None);
         }
         let (traversal, judged) = self.node.filter.traverse(table, chain, packet);

@@ -1,6 +1,6 @@
 //! The surroundings of the tables: the node's interfaces, pods, clients, and listening sockets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
@@ -26,6 +26,12 @@ pub struct World {
     /// Sources that routing chooses for packets of the node itself, by destination. For others see
     /// [`World::address_at`].
     pub sources: BTreeMap<IpAddr, IpAddr>,
+    /// Addresses without a local route: routing does not deliver packets to this node, whatever
+    /// device has the address.
+    pub not_local: BTreeSet<IpAddr>,
+    /// Families whose packets the node does not forward (`net.ipv4.ip_forward`,
+    /// `net.ipv6.conf.all.forwarding`).
+    pub no_forwarding: BTreeSet<AddressFamily>,
     /// Rules of other programs, by family.
     pub host_rules: BTreeMap<AddressFamily, HostRules>,
     /// True if `places` contains every host, and every socket of the node. Otherwise the result of
@@ -97,10 +103,11 @@ impl World {
         self.places.iter().find(|place| place.name == name)
     }
 
-    /// Returns true if an interface of the node has `address`.
+    /// Returns true if an interface of the node has `address`, and routing delivers its packets.
     #[must_use]
     pub fn is_own(&self, address: IpAddr) -> bool {
-        self.node.addresses().any(|own| own == address) || address.is_loopback()
+        let has = self.node.addresses().any(|own| own == address) || address.is_loopback();
+        has && !self.not_local.contains(&address)
     }
 
     /// Returns the location of `address`, or none without a route.

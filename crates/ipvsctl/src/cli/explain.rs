@@ -59,8 +59,8 @@ Examples:
   sudo ipvsctl explain svc shop/web --endpoint 10.244.1.5
   ipvsctl explain svc shop/web -f manifests/ --node node1 --desired
 
-Exit status: 0 the Service is served as its objects ask for, 1 it does not answer, differs from the kernel \
-or has a finding of level error, 2 there is no such Service or a part of the input could not be read.")]
+Exit status: 0 the Service is served as its objects ask for, 1 it does not answer, differs from the kernel, \
+has a finding of level error, or another program drops its packets, 2 there is no such Service or a part of the input could not be read.")]
 pub struct ExplainService {
     /// The Service; a name without namespace is one of `default`.
     #[arg(value_name = "NAMESPACE/NAME", value_parser = service_name, add = service_names())]

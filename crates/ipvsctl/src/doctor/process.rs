@@ -33,7 +33,8 @@ pub(super) fn state(facts: &NodeFacts) -> Vec<Diagnosis> {
         Diagnosis::problem(
             check,
             format!("kube-proxy runs on this node: process {}", proxy.pid),
-            "Services change back and forth, because both proxies undo each other's changes",
+            "Services change back and forth, because both proxies undo each other's changes; the other checks name \
+             those that differ now",
             "stop kube-proxy on this node without its --cleanup, which would delete the tables that \
              kube-ipvsd uses",
         )

@@ -165,7 +165,8 @@ fn compare(cluster: Cluster, node: &Node, live: &Snapshot) -> Compared {
 }
 
 /// Returns the addresses of the dummy device without a local route: no socket can be bound to them.
-fn unreachable(live: &Snapshot) -> BTreeSet<IpAddr> {
+#[must_use]
+pub fn unreachable(live: &Snapshot) -> BTreeSet<IpAddr> {
     let is_lost = |address: &&IpAddr| {
         let bound = UdpSocket::bind((**address, 0));
         bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)

@@ -37,6 +37,8 @@ pub struct Machine {
     pub bridges: BTreeSet<Name>,
     /// True if packets between ports of a bridge pass iptables, by family.
     pub bridge_calls: BTreeMap<AddressFamily, bool>,
+    /// True if `net.ipv6.conf.all.forwarding` is 0.
+    pub keeps_ipv6: bool,
     /// Sockets that receive new connections, with their protocol.
     pub sockets: BTreeSet<(Protocol, SocketAddr)>,
     /// Rules of other programs.
@@ -75,6 +77,9 @@ impl Machine {
                     calls("net.bridge.bridge-nf-call-ip6tables")?,
                 ),
             ]),
+            keeps_ipv6: read_setting("net.ipv6.conf.all.forwarding")
+                .map_err(Error::Observe)?
+                .is_some_and(|value| value == "0"),
             sockets: sockets::read().map_err(Error::Observe)?,
             host_rules: BTreeMap::new(),
         })
@@ -117,6 +122,10 @@ pub fn scene(
         host_rules: machine
             .map(|machine| machine.host_rules.clone())
             .unwrap_or_default(),
+        not_local: machine
+            .map(|machine| not_local(&addresses, machine))
+            .unwrap_or_default(),
+        no_forwarding: no_forwarding(tables, machine),
         first_interface: machine.and_then(|machine| location.first_interface(machine)),
         sources: machine.map(sources).unwrap_or_default(),
         networks: location.networks(&addresses),
@@ -125,6 +134,8 @@ pub fn scene(
         ..World::default()
     };
     let own: BTreeSet<IpAddr> = input.node.addresses().collect();
+    // Saved tables may be older than the objects.
+    let compares = machine.is_some() && input.cluster.service_names().next().is_some();
     if let Some(machine) = machine {
         let ports = endpoints.values().flat_map(|endpoint| &endpoint.ports);
         let ports = ports.map(|(_, port)| *port).chain([packet.to.port()]);
@@ -139,11 +150,16 @@ pub fn scene(
             true => Some(At::Host),
             false => location.of(*address),
         };
-        world.places.extend(at.map(|at| Place {
-            name: address.to_string(),
-            addresses: vec![*address],
-            at,
-            listens: endpoint.ports.iter().copied().collect(),
+        world.places.extend(at.map(|at| {
+            Place {
+                name: address.to_string(),
+                addresses: vec![*address],
+                at,
+                // It is not known what listens at an address that the objects do not have.
+                listens: (endpoint.ports.iter().copied())
+                    .filter(|_| endpoint.listed || !compares)
+                    .collect(),
+            }
         }));
     }
     let mut assumptions = assumptions(packet, input, &location, machine.is_some());
@@ -249,6 +265,25 @@ pub fn health_port(config: &Resolved) -> Option<u16> {
     (config.settings.healthz_bind_address).map(|address| address.port())
 }
 
+/// Returns the addresses to which routing does not deliver packets to this machine.
+fn not_local(addresses: &BTreeSet<IpAddr>, machine: &Machine) -> BTreeSet<IpAddr> {
+    let routes = &machine.routes.routes;
+    let is_local = |to: &&IpAddr| routes.get(*to).is_some_and(|route| route.local);
+    (addresses.iter().filter(|to| !is_local(to)).copied()).collect()
+}
+
+/// Returns the families whose packets the node does not forward. Saved tables have the setting of
+/// IPv4 only.
+fn no_forwarding(tables: &NodeTables, machine: Option<&Machine>) -> BTreeSet<AddressFamily> {
+    let ipv4 = tables.sysctls.get("net.ipv4.ip_forward");
+    let ipv4 = ipv4.is_some_and(|value| &**value == "0");
+    let ipv6 = machine.is_some_and(|machine| machine.keeps_ipv6);
+    [(AddressFamily::Ipv4, ipv4), (AddressFamily::Ipv6, ipv6)]
+        .into_iter()
+        .filter_map(|(family, is_off)| is_off.then_some(family))
+        .collect()
+}
+
 fn sources(machine: &Machine) -> BTreeMap<IpAddr, IpAddr> {
     let routes = machine.routes.routes.iter();
     routes
@@ -263,6 +298,9 @@ fn assumptions(packet: &Packet, input: &Input, location: &Location, live: bool) 
         false => "rules of other programs",
     };
     all.push(format!("{rules} do not affect the packet"));
+    if live {
+        all.push("rp_filter and a full connection tracker do not drop the packet".to_owned());
+    }
     all.push("pods and other endpoints answer at the ports of their EndpointSlices".to_owned());
     if let (Sender::Outside(_), Some(source)) = (&packet.sender, packet.source)
         && CLIENT.contains(&&*source.to_string())

@@ -14,6 +14,9 @@ use crate::style;
 /// Maximum number of rows of each section in text. JSON has all of them.
 const SHOWN: usize = 100;
 
+/// Maximum number of changes that concern all Services in text. JSON has all of them.
+const NODE_CHANGES: usize = 5;
+
 /// Returns the explanation of a Service. With `endpoints_only` it has the endpoints and the verdict
 /// only. Contains escape sequences for colours.
 #[must_use]
@@ -147,6 +150,9 @@ fn drift(object: &ServiceExplanation) -> String {
         return String::new();
     }
     let mut text = shown(object.drift.iter().map(change));
+    for planned in object.node_changes.iter().take(NODE_CHANGES) {
+        let _ = writeln!(text, "{}", change(planned));
+    }
     if object.node_drift > 0 {
         let _ = writeln!(
             text,

@@ -57,6 +57,8 @@ pub struct ServiceExplanation {
     pub drift: Vec<Change>,
     /// Number of changes that kube-ipvsd would make for all Services: rules, sets, settings.
     pub node_drift: usize,
+    /// These changes.
+    pub node_changes: Vec<Change>,
     /// Last change that the running kube-ipvsd made for the Service; null if there was none or if
     /// kube-ipvsd did not answer.
     pub last_change: Option<LastChange>,

@@ -166,4 +166,6 @@ pub struct TraceVerdict {
     pub result: &'static str,
     /// The verdict as a sentence.
     pub text: String,
+    /// Every possible result, each once.
+    pub outcomes: Vec<TraceOutcome>,
 }

@@ -53,6 +53,8 @@ pub struct Route {
     pub interface: Name,
     /// Source address of a socket that has chosen none.
     pub source: Option<IpAddr>,
+    /// True if this node accepts packets to the destination.
+    pub local: bool,
 }
 
 /// Reason why the route to an address is unknown.
@@ -142,13 +144,19 @@ fn route(
     };
     let answer = answer.ok_or_else(lost)?;
     let hop = answer.map_err(|source| RouteError::Decode { to, source })?;
-    let Some(Hop { index, source }) = hop else {
+    let Some(Hop {
+        index,
+        source,
+        local,
+    }) = hop
+    else {
         return Ok(None);
     };
     match links.get(&index) {
         Some(name) => Ok(Some(Route {
             interface: name.clone(),
             source,
+            local,
         })),
         None => Err(RouteError::NewInterface { to, index }),
     }
@@ -159,6 +167,7 @@ fn route(
 pub(super) struct Hop {
     index: u32,
     pub(super) source: Option<IpAddr>,
+    local: bool,
 }
 
 /// Decodes the payload of an `RTM_NEWROUTE`. Returns `None` for a route by which the node sends no
@@ -179,5 +188,9 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Hop>, DecodeError> {
         }
     }
     let index = index.ok_or_else(|| DecodeError::from("a route without RTA_OIF"))?;
-    Ok(Some(Hop { index, source }))
+    Ok(Some(Hop {
+        index,
+        source,
+        local: header[7] == RTN_LOCAL,
+    }))
 }

@@ -32,6 +32,11 @@ impl MatchResult {
 pub(super) enum Condition {
     /// The result does not depend on the packet.
     Constant(bool),
+    /// The result for the first packet of a connection, and for an answer.
+    Direction {
+        first: bool,
+        answer: MatchResult,
+    },
     Source {
         negated: bool,
         network: IpNetwork,
@@ -90,9 +95,10 @@ impl Condition {
                 negated,
                 end: Dimension::Dst,
             } => Self::Constant(!negated),
-            Match::ConnectionState(states) => {
-                Self::Constant(states.contains(&ConnectionState::New))
-            }
+            Match::ConnectionState(states) => Self::Direction {
+                first: states.contains(&ConnectionState::New),
+                answer: MatchResult::of(states.contains(&ConnectionState::Established)),
+            },
             Match::Set {
                 negated,
                 name,
@@ -134,11 +140,14 @@ impl Condition {
                 Self::ports(negated, std::iter::once(*ports))
             }
             ["-m", "multiport", "--dports", ports] => Self::ports(negated, ports.split(',')),
-            ["-m", "tcp", "--tcp-flags", "FIN,SYN,RST,ACK", "SYN"] => Self::Constant(!negated),
+            ["-m", "tcp", "--tcp-flags", "FIN,SYN,RST,ACK", "SYN"] => Self::Direction {
+                first: !negated,
+                answer: MatchResult::of(negated),
+            },
             ["-m", "tcp" | "udp" | "sctp"] => Self::Constant(true),
             ["-m", "icmp" | "icmp6", ..] => Self::Constant(false),
             ["-m", "conntrack", "--ctstate", states] | ["-m", "state", "--state", states] => {
-                Self::Constant(states.split(',').any(|state| state == "NEW") != negated)
+                Self::states(negated, states)
             }
             [
                 "-m",
@@ -152,6 +161,18 @@ impl Condition {
 
     fn protocol(negated: bool, protocol: Protocol) -> Self {
         Self::Protocol { negated, protocol }
+    }
+
+    /// An answer is ESTABLISHED. It may also have been translated, which SNAT and DNAT match.
+    fn states(negated: bool, states: &str) -> Self {
+        let has = |wanted: &[&str]| states.split(',').any(|state| wanted.contains(&state));
+        Self::Direction {
+            first: has(&["NEW"]) != negated,
+            answer: match (has(&["ESTABLISHED"]), has(&["SNAT", "DNAT"])) {
+                (false, true) => MatchResult::Maybe,
+                (established, _) => MatchResult::of(established != negated),
+            },
+        }
     }
 
     fn ports<'a>(negated: bool, ranges: impl Iterator<Item = &'a str>) -> Self {
@@ -174,6 +195,8 @@ impl Condition {
     ) -> MatchResult {
         match self {
             Self::Constant(holds) => MatchResult::of(*holds),
+            Self::Direction { answer, .. } if path.answer => *answer,
+            Self::Direction { first, .. } => MatchResult::of(*first),
             Self::Source { negated, network } => match path.source {
                 Some(source) => MatchResult::of(network.contains(source) != *negated),
                 None => MatchResult::Maybe,

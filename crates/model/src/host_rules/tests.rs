@@ -264,6 +264,7 @@ fn malformed_lines_are_skipped() {
 /// enters by cni0.
 fn check_verdict(rules: &[&str], expected: &HostVerdict) {
     let path = HostPath {
+        answer: false,
         source: "10.244.1.5".parse().ok(),
         entry: Some("cni0".into()),
         exit: None,

@@ -14,7 +14,7 @@ const VIA_NODE: &str = "\
 fn filter_input_comes_before_ipvs() {
     let reject = rules(
         "",
-        "-A KUBE-IPVS-FILTER -j REJECT --reject-with icmp-port-unreachable",
+        "-A KUBE-IPVS-FILTER -m conntrack --ctstate NEW -j REJECT --reject-with icmp-port-unreachable",
     );
     check(
         SERVICE,

@@ -43,22 +43,13 @@ pub(super) fn explanation(scene: &Scene, place: AddressArgument) -> AddressExpla
             desired,
             scene.with(Part::Addresses).map(|live| bound(&live.tables)),
         ),
-        interface: interface(scene, at).filter(|name| name != STATUS),
+        interface: scene.interface(at).filter(|name| name != STATUS),
         node: node(scene, at),
         endpoints: pod::of_address(scene, at),
         verdict: Verdict::default(),
     };
     object.verdict = verdict(&object);
     object
-}
-
-/// Returns the interface of this node with the address.
-fn interface(scene: &Scene, at: IpAddr) -> Option<String> {
-    let mut interfaces = scene.input().node.interfaces.iter();
-    let has = |interface: &&model::snapshot::Interface| {
-        (interface.addresses.iter()).any(|network| network.ip() == at)
-    };
-    interfaces.find(has).map(|found| found.name.to_string())
 }
 
 /// Returns the Node with the address.
@@ -119,7 +110,7 @@ fn requesting(scene: &Scene, at: IpAddr) -> Vec<ObjectName> {
 }
 
 fn is_own(scene: &Scene, at: IpAddr) -> bool {
-    interface(scene, at).is_some()
+    scene.interface(at).is_some()
         || (scene.input().cluster.node(&scene.input().config.node_name))
             .is_some_and(|node| node.addresses.contains(&at))
 }

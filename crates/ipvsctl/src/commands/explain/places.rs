@@ -80,6 +80,10 @@ fn served(scene: &Scene, site: &ServedSite, place: Place) -> Place {
         },
         bound: frontend.bind,
         device: (frontend.bind).then(|| Presence::of_desired(device)),
+        local_route: (frontend.bind).then(|| scene.local_route(frontend.address)),
+        interface: (frontend.bind)
+            .then(|| scene.interface(frontend.address))
+            .flatten(),
         endpoints: frontend.backends.len(),
         virtual_server: Some(Presence::of_desired(server)),
         set_entries: (set_entries.iter())
@@ -121,6 +125,8 @@ fn unserved(kind: FrontendKind, address: String) -> Place {
         source_ranges: None,
         bound: false,
         device: None,
+        local_route: None,
+        interface: None,
         endpoints: 0,
         virtual_server: None,
         set_entries: Vec::new(),
@@ -138,6 +144,9 @@ pub(super) fn policy_text(policy: TrafficPolicy) -> &'static str {
 /// Returns true if every entry that the place needs exists, as far as is known.
 pub(super) fn is_complete(place: &Place) -> bool {
     let entries = place.set_entries.iter().map(|entry| entry.presence);
-    (entries.chain(place.virtual_server).chain(place.device))
-        .all(|presence| presence != Presence::Missing)
+    (entries
+        .chain(place.virtual_server)
+        .chain(place.device)
+        .chain(place.local_route))
+    .all(|presence| presence != Presence::Missing)
 }

@@ -1,19 +1,21 @@
 //! Input of an explanation: objects, desired and live tables, and the answers of kube-ipvsd.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use ipset::{Entry, SetName};
 use ipvs::VirtualServerKey;
+use model::snapshot::Interface;
 use model::text::Part;
 use model::{Finding, ObjectName, Snapshot};
-use planner::{ServedSite, ServiceExplanation};
+use planner::{HarmfulRule, ServedSite, ServiceExplanation};
 use sources::proxy;
 
 use crate::cli::ExplainInput;
 use crate::error::{Error, Status};
 use crate::grouping::{Changes, Selection};
+use crate::input::facts::unreachable;
 use crate::input::view::View;
 use crate::input::{Input, daemon, live};
 use crate::schema::{DaemonChange, Drain, Presence, drains};
@@ -33,6 +35,8 @@ enum Live {
 pub(super) struct Scene {
     view: View,
     live: Live,
+    /// Addresses of the dummy device without a local route; `None` for saved and desired tables.
+    unreachable: Option<BTreeSet<IpAddr>>,
     /// Drains that kube-ipvsd reports, by virtual server and real server.
     drains: BTreeMap<(String, String), Drain>,
     /// Address of kube-ipvsd, if it answers.
@@ -74,9 +78,12 @@ impl Scene {
         let mut scene = Self {
             view,
             live: state.into_inner(),
+            unreachable: None,
             drains: BTreeMap::new(),
             daemon,
         };
+        let live = scene.live().filter(|_| reads_kernel);
+        scene.unreachable = live.map(unreachable);
         scene.ask_drains();
         Ok(scene)
     }
@@ -152,6 +159,32 @@ impl Scene {
             (live.tables.sets.get(set)).is_some_and(|found| found.entries.contains(entry))
         };
         Presence::of_desired(self.with(Part::Sets).map(holds))
+    }
+
+    /// Returns the presence of the local route to an address of the dummy device.
+    pub(super) fn local_route(&self, address: IpAddr) -> Presence {
+        let unreachable = self.unreachable.as_ref();
+        Presence::of_desired(unreachable.map(|lost| !lost.contains(&address)))
+    }
+
+    /// Returns the interface of this node, other than the dummy device, with the address.
+    pub(super) fn interface(&self, address: IpAddr) -> Option<String> {
+        let mut interfaces = self.input().node.interfaces.iter();
+        let has = |interface: &&Interface| {
+            (interface.addresses.iter()).any(|network| network.ip() == address)
+        };
+        interfaces.find(has).map(|found| found.name.to_string())
+    }
+
+    /// Returns the rules of other programs that drop packets to `servers` or exempt them from
+    /// connection tracking.
+    pub(super) fn harmful_rules(&self, servers: &BTreeSet<VirtualServerKey>) -> Vec<Finding> {
+        let Some(live) = self.with(Part::Rules) else {
+            return Vec::new();
+        };
+        let rules = planner::harmful_rules_with_servers(live, &self.input().config).into_iter();
+        let harms = |rule: &HarmfulRule| rule.servers.iter().any(|key| servers.contains(key));
+        rules.filter(harms).map(|rule| rule.finding).collect()
     }
 
     /// Returns the drain of a real server that kube-ipvsd reports.

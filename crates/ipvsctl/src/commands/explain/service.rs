@@ -18,6 +18,8 @@ pub(super) fn explanation(
     let service = &explained.service;
     let served: Vec<&ServedSite> = served(explained).collect();
     let changes = scene.changes();
+    let node_changes = changes.groups.get(&Group::Node).into_iter().flatten();
+    let node_changes: Vec<Change> = node_changes.map(Change::from).collect();
     let mut object = schema::ServiceExplanation {
         api_version: API_VERSION,
         kind: "ServiceExplanation",
@@ -50,7 +52,8 @@ pub(super) fn explanation(
         rules: rules::of(&scene.input().desired, &served),
         findings: findings(scene, explained),
         drift: drift(&changes, &service.name, &served),
-        node_drift: changes.groups.get(&Group::Node).map_or(0, Vec::len),
+        node_drift: node_changes.len(),
+        node_changes,
         last_change: scene.last_change(&service.name).map(LastChange::from),
         verdict: schema::Verdict::default(),
     };
@@ -78,7 +81,8 @@ fn type_text(explained: &ServiceExplanation) -> &'static str {
     }
 }
 
-/// Returns the findings about the Service and its slices, and those about its clashes.
+/// Returns the findings about the Service and its slices, those about its clashes, and rules of
+/// other programs that harm its packets.
 fn findings(scene: &Scene, explained: &ServiceExplanation) -> Vec<schema::Finding> {
     let own = explained.findings.iter();
     let name = &explained.service.name;
@@ -86,7 +90,9 @@ fn findings(scene: &Scene, explained: &ServiceExplanation) -> Vec<schema::Findin
         .filter(|finding| finding.kind == "Service" && finding.object == *name)
         .filter(|finding| !explained.findings.contains(finding));
     let foreign = served(explained).filter_map(|site| scene.foreign(site));
-    let mut all: Vec<&model::Finding> = own.chain(others).chain(foreign).collect();
+    let keys = served(explained).map(|site| site.virtual_server.key);
+    let harmful = scene.harmful_rules(&keys.collect());
+    let mut all: Vec<&model::Finding> = own.chain(others).chain(foreign).chain(&harmful).collect();
     all.sort_by(|a, b| b.code.level().cmp(&a.code.level()).then_with(|| a.cmp(b)));
     all.dedup();
     all.into_iter().map(schema::Finding::from).collect()

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use model::finding::Code;
+
 use super::places;
 use crate::output::explain::place_text;
 use crate::schema::{ExplainedEndpoint, Place, Presence, ServiceExplanation, Verdict};
@@ -60,6 +62,16 @@ pub(super) fn of_service(object: &ServiceExplanation) -> Verdict {
     if object.node_drift > 0 {
         let changes = count(object.node_drift, "change", "changes");
         problems.push(format!("{changes} of rules, sets or settings pending"));
+    }
+    let harmful = [Code::InputDrops, Code::NotTracked].map(Code::as_str);
+    let harmful = (object.findings.iter()).filter(|finding| harmful.contains(&finding.code));
+    match harmful.count() {
+        0 => {}
+        rules => problems.push(count(
+            rules,
+            "rule of another program drops its packets or keeps them from connection tracking",
+            "rules of other programs drop its packets or keep them from connection tracking",
+        )),
     }
     let errors = (object.findings.iter()).filter(|finding| finding.level == "error");
     let errors = errors.count();

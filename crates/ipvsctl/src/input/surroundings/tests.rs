@@ -76,6 +76,7 @@ fn route(interface: &str) -> Route {
     Route {
         interface: interface.into(),
         source: None,
+        local: interface == "lo",
     }
 }
 
@@ -90,6 +91,8 @@ fn machine() -> Machine {
         (address("10.244.1.5"), route("cni0")),
         (address("10.244.2.5"), route("cali1")),
         (address("198.51.100.1"), route("eth0")),
+        (address("192.0.2.7"), route("lo")),
+        (address("10.96.0.1"), route("lo")),
     ]);
     machine
 }
@@ -241,6 +244,22 @@ fn machine_is_read() {
     assert!(machine.sockets.contains(&(ipvs::Protocol::Tcp, socket)));
     let route = machine.routes.routes.get(&loopback).expect("a route");
     assert_eq!(&*route.interface, "lo");
+}
+
+#[test]
+fn machine_knows_local_routes_and_forwarding() {
+    let mut machine = machine();
+    machine.keeps_ipv6 = true;
+    let of = |machine: &Machine| {
+        let (packet, mut tables, input) = (packet("outside", "10.96.0.1:80"), tables(), input());
+        (tables.sysctls).insert("net.ipv4.ip_forward".into(), "0".into());
+        scene(&packet, &input, &tables, None, Some(machine)).world
+    };
+    let world = of(&machine);
+    assert!(!world.not_local.contains(&address("10.96.0.1")));
+    assert_eq!(world.no_forwarding.len(), 2);
+    machine.routes.routes.remove(&address("10.96.0.1"));
+    assert!(of(&machine).not_local.contains(&address("10.96.0.1")));
 }
 
 #[test]

@@ -68,6 +68,9 @@ pub(super) fn served(place: &Place) -> String {
     if place.virtual_server == Some(Presence::Missing) {
         return "no: its virtual server is missing".to_owned();
     }
+    if place.local_route == Some(Presence::Missing) {
+        return "no: this node has no local route to the address".to_owned();
+    }
     let mut text = "yes".to_owned();
     let mut add = |part: &str| {
         text.push_str(", ");
@@ -75,6 +78,9 @@ pub(super) fn served(place: &Place) -> String {
     };
     if place.policy == Some("Local") {
         add("policy Local");
+    }
+    if let Some(interface) = &place.interface {
+        add(&format!("{interface} has the address too"));
     }
     if place.lacks_local_endpoint {
         add("no endpoint on this node");

@@ -106,6 +106,10 @@ pub struct Place {
     pub bound: bool,
     /// Presence of the address on the device kube-ipvs0; null if it is not bound.
     pub device: Option<Presence>,
+    /// Presence of the local route to an address on the device kube-ipvs0; null if it is not bound.
+    pub local_route: Option<Presence>,
+    /// Another interface of this node with the bound address.
+    pub interface: Option<String>,
     /// Number of endpoints.
     pub endpoints: usize,
     /// Presence of the virtual server; null if it is not served.

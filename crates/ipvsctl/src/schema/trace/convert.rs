@@ -61,10 +61,11 @@ impl Trace {
             verdict: TraceVerdict {
                 result: "notJudged",
                 text: String::new(),
+                outcomes: Vec::new(),
             },
             assumptions: subject.assumptions.to_vec(),
         };
-        let outcomes = match &trace.end {
+        let mut outcomes = match &trace.end {
             End::Outcome(outcome) => vec![only(&Ok(outcome.clone()), trace)],
             End::Unjudged(unjudged) => vec![only(&Err(unjudged.clone()), trace)],
             End::Balanced(balance) => {
@@ -73,9 +74,13 @@ impl Trace {
                 servers.filter_map(|real| real.outcome.clone()).collect()
             }
         };
+        if outcomes.is_empty() {
+            outcomes.push(no_real_server(&document));
+        }
+        let found = verdict(&document, outcomes);
         document.verdict = match &subject.missing {
-            Some(service) => not_served(service, &verdict(&document, &outcomes)),
-            None => verdict(&document, &outcomes),
+            Some(service) => not_served(service, found),
+            None => found,
         };
         document
     }
@@ -180,23 +185,24 @@ fn of_rule(rule: &RuleStep, built_in: &str) -> TracedRule {
 
 /// Returns the verdict about a packet to `service` whose virtual server is missing. Without it the
 /// result of the packet is `found`.
-fn not_served(service: &str, found: &TraceVerdict) -> TraceVerdict {
+fn not_served(service: &str, found: TraceVerdict) -> TraceVerdict {
     TraceVerdict {
         result: "failed",
         text: format!(
             "{service}: these tables lack its virtual server: {}",
             found.text
         ),
+        outcomes: found.outcomes,
     }
 }
 
-fn verdict(document: &Trace, outcomes: &[TraceOutcome]) -> TraceVerdict {
+fn verdict(document: &Trace, mut outcomes: Vec<TraceOutcome>) -> TraceVerdict {
     let is = |results: &[&str]| {
         outcomes
             .iter()
             .any(|outcome| results.contains(&outcome.result))
     };
-    let result = if outcomes.is_empty() || is(&["refused", "lost"]) {
+    let result = if is(&["refused", "lost"]) {
         "failed"
     } else if is(&["delivered", "notJudged"]) {
         "notJudged"
@@ -208,25 +214,28 @@ fn verdict(document: &Trace, outcomes: &[TraceOutcome]) -> TraceVerdict {
     let server = document.virtual_server.as_ref();
     let of = server.and_then(|server| server.service.as_ref());
     let of = of.map_or(String::new(), |service| format!("{service}: "));
-    let text = match outcomes {
-        [] => no_real_server(document, server),
-        [only] => only.text.clone(),
-        several => one_of(several),
-    };
+    let text = one_of(&outcomes);
+    outcomes.dedup();
     TraceVerdict {
         result,
         text: of + &text,
+        outcomes,
     }
 }
 
-fn no_real_server(document: &Trace, server: Option<&TracedVirtualServer>) -> String {
+fn no_real_server(document: &Trace) -> TraceOutcome {
+    let server = document.virtual_server.as_ref();
     let owner = server.map_or("the virtual server", |server| &server.key);
     let why = match document.real_servers.len() {
         0 => format!("{owner} has no real server"),
         1 => format!("the real server of {owner} gets no new connections"),
         count => format!("none of the {count} real servers of {owner} gets new connections"),
     };
-    format!("refused with ICMP port unreachable: {why}")
+    TraceOutcome {
+        result: "refused",
+        source: None,
+        text: format!("refused with ICMP port unreachable: {why}"),
+    }
 }
 
 fn one_of(outcomes: &[TraceOutcome]) -> String {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipvs::{Forwarding, Protocol};
-use model::host_rules::HarmfulTarget;
+use model::host_rules::{HarmfulTarget, Hook};
 use model::rules::Target;
 use trace::{At, Outcome, Probe, Route, Step, Traversal, Unjudged};
 
@@ -20,15 +20,18 @@ pub(super) fn protocol(protocol: Protocol) -> String {
 /// Returns the place of a step.
 pub(super) fn place(step: &Step) -> String {
     match step {
-        Step::Chain(Traversal { table, chain, .. }) | Step::NotTracked { table, chain } => {
+        Step::Chain(Traversal { table, chain, .. }) | Step::NotTracked { table, chain, .. } => {
             format!("{table} {chain}")
         }
         Step::HostRule { hook, .. } => hook.to_string(),
         Step::WithinPod => "pod".to_owned(),
         Step::WithinBridge => "bridge".to_owned(),
-        Step::Route(_) => "routing".to_owned(),
+        Step::Route(_) | Step::NotForwarded => "routing".to_owned(),
         Step::NoVirtualServer | Step::Encapsulated(_) => "IPVS".to_owned(),
-        Step::AnswerBypassesNode => "answer".to_owned(),
+        Step::AnswerBypassesNode | Step::AnswerNotForwarded | Step::AnswerDropped { .. } => {
+            "answer".to_owned()
+        }
+        Step::FromReceiver => "arrival".to_owned(),
         Step::Masqueraded(_) => "source".to_owned(),
     }
 }
@@ -48,10 +51,25 @@ pub(super) fn step(step: &Step, probe: &Probe, to: IpAddr) -> String {
             Some(Target::Masquerade { .. }) => "masqueraded".to_owned(),
             Some(other) => other.to_string(),
         },
-        Step::NotTracked { .. } => {
+        Step::NotTracked { by_ipvs: true, .. } => {
             "skipped: net.ipv4.vs.conntrack is 0, so packets that IPVS sends are not tracked"
                 .to_owned()
         }
+        Step::NotTracked { .. } => "skipped: the packet is not tracked".to_owned(),
+        Step::NotForwarded => "this node does not forward packets".to_owned(),
+        Step::AnswerNotForwarded | Step::AnswerDropped { .. } => {
+            reason(std::slice::from_ref(step)).unwrap_or_default()
+        }
+        Step::FromReceiver => {
+            format!("the source is {to} itself, which drops packets from its own address")
+        }
+        Step::HostRule {
+            hook: Hook::RawPrerouting | Hook::RawOutput,
+            rule,
+        } => format!(
+            "exempted from connection tracking by another program: {}",
+            rule.by
+        ),
         Step::HostRule { rule, .. } => {
             format!("{} by another program: {}", fate(rule), rule.by)
         }
@@ -212,6 +230,17 @@ fn reason(steps: &[Step]) -> Option<String> {
         Step::AnswerBypassesNode => {
             Some("the answer does not pass this node on its way to the client".to_owned())
         }
+        Step::NotForwarded => Some("this node does not forward packets".to_owned()),
+        Step::AnswerNotForwarded => {
+            Some("this node does not forward packets, and the answer needs it".to_owned())
+        }
+        Step::AnswerDropped { hook, by } => {
+            Some(format!("the answer of the real server is dropped by {by} in {hook}"))
+        }
+        Step::FromReceiver => Some(
+            "the packet arrives without masquerading from the address of its receiver, which drops it"
+                .to_owned(),
+        ),
         Step::NoVirtualServer => {
             Some("there is no virtual server, and no program listens".to_owned())
         }

@@ -24,15 +24,18 @@ fn message_is_decoded() {
     assert!(decode(&payload).is_err(), "no interface");
     payload.extend([8, 0, 4, 0]);
     payload.extend(3_u32.to_ne_bytes());
-    let hop = |source: Option<&str>| {
+    let hop = |source: Option<&str>, local: bool| {
         Some(Hop {
             index: 3,
             source: source.and_then(|source| source.parse().ok()),
+            local,
         })
     };
-    assert_eq!(decode(&payload).expect("a message"), hop(None));
+    assert_eq!(decode(&payload).expect("a message"), hop(None, false));
     payload.extend([8, 0, 7, 0, 192, 0, 2, 1]);
-    assert_eq!(decode(&payload).expect("a message"), hop(Some("192.0.2.1")));
+    payload[7] = 2;
+    let local = hop(Some("192.0.2.1"), true);
+    assert_eq!(decode(&payload).expect("a message"), local);
     payload[7] = 7;
     assert_eq!(decode(&payload).expect("a message"), None);
     assert!(decode(&payload[..5]).is_err());
@@ -62,11 +65,13 @@ fn a_missing_route_is_no_error() {
     let hop = Hop {
         index: 3,
         source: None,
+        local: false,
     };
     let found = route(LOOPBACK, Ok(()), Some(Ok(Some(hop))), &links());
     let expected = Route {
         interface: "eth0".into(),
         source: None,
+        local: false,
     };
     assert_eq!(found.expect("an answer"), Some(expected));
 }
@@ -99,6 +104,7 @@ fn a_failed_lookup_names_its_destination() {
     let hop = Hop {
         index: 9,
         source: None,
+        local: false,
     };
     check(
         Ok(()),

@@ -234,9 +234,7 @@ fn values_of_a_policy_have_origins() {
     let web = "apiVersion: v1\nkind: Service\nmetadata:\n  name: near\n  labels: {tier: front}\n  \
                annotations: {kube-ipvs.io/scheduler: wrr, kube-ipvs.io/locality: 'node=9'}\n\
                spec:\n  clusterIPs: [10.96.7.7]\n  ports: [{port: 80}]\n";
-    let folder = Folder::new();
-    folder.write("near.yaml", web);
-    folder.write("policies.yaml", policies);
+    let folder = (Folder::new().with("near.yaml", web)).with("policies.yaml", policies);
     let args = "explain svc near -f near.yaml --node node1 --config policies.yaml --desired";
     let ran = folder.run(args);
     for line in [

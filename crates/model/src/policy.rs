@@ -46,6 +46,7 @@ impl Annotation {
     #[must_use]
     pub fn new(name: &str, value: &str) -> Self {
         // One byte more than is allowed shows that the value is too long.
+        let value = value.trim();
         let value = escaped(&value[..value.floor_char_boundary(Self::MAX_LENGTH + 4)]);
         Self {
             name: SafeText::new(name).into_name(),

@@ -162,12 +162,12 @@ fields! {
     /// its zone, or elsewhere.
     Locality locality: Locality = "locality", "locality";
 
-    /// Numbers of connections of one endpoint. Above `upper` it gets no new connections, until it
+    /// Numbers of connections of one endpoint. With `upper` connections it gets no new ones, until it
     /// has fewer than `lower`, by default three quarters of `upper`. The kernel counts them for
     /// each virtual server.
     ConnectionLimits connection_limits: ConnectionLimits = "connectionLimits", "connection-limits";
 
-    /// Every UDP datagram is scheduled on its own.
+    /// Every UDP datagram is scheduled on its own. Clients get no answers from the virtual address.
     OnePacket one_packet: bool = "onePacket", "one-packet";
 
     /// Prefix length, for each family, of the clients that count as one for

@@ -25,6 +25,7 @@ mod leftovers;
 mod matrix;
 mod nodes;
 mod packets;
+mod policy;
 mod protected;
 mod proxy;
 mod ranges;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         rollout::trials(),
         drains::trials(),
         udp_drains::trials(),
+        policy::trials(),
         leftovers::trials(),
         nodes::trials(),
         beside_foreign::trials(),

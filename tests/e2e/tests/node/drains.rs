@@ -46,7 +46,7 @@ fn drain_timeout() -> Duration {
     Duration::from_secs(scaled(DEADLINE).as_secs())
 }
 
-fn web() -> Service {
+pub(crate) fn web() -> Service {
     Service::new("web", 1)
 }
 
@@ -65,7 +65,7 @@ fn stage(cut: bool) -> Outcome<Stage> {
 }
 
 /// A TCP connection to a pod that sends only on request.
-struct Conversation {
+pub(crate) struct Conversation {
     target: SocketAddr,
     stream: TcpStream,
 }
@@ -109,7 +109,7 @@ impl Conversation {
 }
 
 /// Opens connections from the client to the cluster IP and to the load balancer, in both families.
-fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
+pub(crate) fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
     let kinds = [Address::ClusterIp, Address::LoadBalancer];
     let targets = FAMILIES
         .into_iter()
@@ -119,12 +119,12 @@ fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
         .collect()
 }
 
-fn live(conversations: &[Conversation]) -> Outcome {
+pub(crate) fn live(conversations: &[Conversation]) -> Outcome {
     conversations.iter().try_for_each(|one| one.is_with("pod1"))
 }
 
 /// Fails unless the next line on each connection resets it, and no line reaches the pod.
-fn are_reset(stage: &Stage, conversations: &[Conversation]) -> Outcome {
+pub(crate) fn are_reset(stage: &Stage, conversations: &[Conversation]) -> Outcome {
     let pod = stage.pod("pod1")?;
     let _ = pod.take_answers();
     for conversation in conversations {

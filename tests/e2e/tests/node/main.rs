@@ -20,6 +20,7 @@ mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod idle;
 mod input;
 mod leftovers;
 mod matrix;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         rollout::trials(),
         drains::trials(),
         udp_drains::trials(),
+        idle::trials(),
         leftovers::trials(),
         nodes::trials(),
         beside_foreign::trials(),

@@ -189,7 +189,7 @@ pub fn parts(request: &Request) -> Vec<Part> {
         ours("drains.txt", "draining real servers", "get drains", &[]),
         ours(
             "node-state.yaml",
-            "interfaces, kernel, processors",
+            "interfaces, kernel, processors, TCP keepalive",
             "get node-state -o yaml",
             &[],
         ),

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
 use model::sysctls::KNOWN;
-use model::{Op, Scope, Snapshot};
+use model::{Keepalive, Op, Scope, Snapshot};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
 use support::namespace::{UnshareFlags, in_namespace, unshare};
 
@@ -61,6 +61,29 @@ fn the_machine_is_read() {
         let kernel = machine.kernel.expect("the kernel has a version");
         assert!(kernel.major >= 6, "{kernel:?}");
         assert!(machine.processors.expect("it has processors") >= 1);
+        assert_eq!(machine.keepalive, Some(Keepalive::LINUX));
+    });
+}
+
+/// A new namespace, such as that of a pod, has the keepalive of Linux, whatever its creator has.
+#[test]
+fn each_network_namespace_has_a_keepalive_of_its_own() {
+    let set_time = |value| {
+        let name = Keepalive::SETTINGS[0].replace('.', "/");
+        std::fs::write(format!("/proc/sys/{name}"), value).expect("it is written");
+    };
+    let keepalive = || read(&mut open()).node.machine.keepalive;
+    in_namespace(|| {
+        set_time("600");
+        let changed = Keepalive {
+            time: 600,
+            ..Keepalive::LINUX
+        };
+        assert_eq!(keepalive(), Some(changed));
+        in_namespace(|| assert_eq!(keepalive(), Some(Keepalive::LINUX)));
+        // The kernel stores a negative time, with which keepalive is unknown.
+        set_time("-1");
+        assert_eq!(keepalive(), None);
     });
 }
 

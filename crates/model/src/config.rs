@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use ipvs::{Scheduler, ServiceFlags, Timeouts};
+use ipvs::{Scheduler, ServiceFlags};
 
 use crate::names::Name;
 use crate::policy::{LabelSelector, PolicyField, PolicyRule};
@@ -166,10 +166,44 @@ pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSettings {
     /// Idle timeouts of connections in the IPVS table.
-    pub timeouts: Timeouts,
+    pub timeouts: IpvsTimeouts,
     /// Settings of the connection tracker.
     pub conntrack: ConntrackSettings,
 }
+
+/// Idle timeouts of connections in the IPVS table, from kube-proxy's `ipvs` section. Zero leaves
+/// the kernel's value unchanged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IpvsTimeouts {
+    /// Timeout of an established TCP connection.
+    pub tcp: TcpTimeout,
+    /// Timeout of a TCP connection after a FIN.
+    pub tcp_fin: Duration,
+    /// Timeout of a UDP flow.
+    pub udp: Duration,
+}
+
+/// Idle timeout of an established TCP connection in the IPVS table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpTimeout {
+    /// This time; zero leaves the kernel's value unchanged.
+    Fixed(Duration),
+    /// Long enough for TCP keepalive to find the connection alive, on the node and in a pod with
+    /// the kernel's values (deviation D19). It also lengthens the connection tracker's timeout,
+    /// unless that one is left to the kernel.
+    MatchKeepalive,
+}
+
+impl Default for TcpTimeout {
+    fn default() -> Self {
+        Self::Fixed(Duration::ZERO)
+    }
+}
+
+/// The longest idle timeout that every kernel takes, `INT_MAX / HZ` where a second has 1000 ticks:
+/// `ip_vs_set_timeout` in net/netfilter/ipvs/ip_vs_ctl.c, and `proc_dointvec_jiffies` for the
+/// settings of connection tracking (Linux 6.1).
+pub const KERNEL_TIMEOUT_MAX: Duration = Duration::from_secs(i32::MAX as u64 / 1000);
 
 /// Settings of the connection tracker, from kube-proxy's `conntrack` section. Zero leaves the
 /// kernel's value unchanged.
@@ -195,7 +229,7 @@ pub struct ConntrackSettings {
 impl Default for KernelSettings {
     fn default() -> Self {
         Self {
-            timeouts: Timeouts::default(),
+            timeouts: IpvsTimeouts::default(),
             conntrack: ConntrackSettings {
                 max_per_core: 32_768,
                 min: 131_072,

@@ -9,6 +9,7 @@ use ipvs::{AddressFamily, Connections, RealServerKey, VirtualServerKey};
 
 use crate::cluster::Node;
 use crate::host_rules::HostRules;
+use crate::keepalive::Keepalive;
 use crate::missing_family::MissingFamily;
 use crate::names::Name;
 use crate::rules::ChainKey;
@@ -220,6 +221,8 @@ pub struct Machine {
     pub kernel: Option<KernelVersion>,
     /// Number of processors, if known.
     pub processors: Option<u32>,
+    /// TCP keepalive of the node's network namespace, if known.
+    pub keepalive: Option<Keepalive>,
 }
 
 /// Version of a kernel: the numbers that behaviour depends on.

@@ -2,11 +2,10 @@
 
 /// Every setting below `/proc/sys` that a node's tables may name, in order, with dots between the
 /// parts of the path. A reading of the settings returns those of them that the kernel has.
-pub const KNOWN: [&str; 15] = [
+pub const KNOWN: [&str; 14] = [
     "net.ipv4.conf.all.arp_announce",
     "net.ipv4.conf.all.arp_ignore",
     "net.ipv4.ip_forward",
-    "net.ipv4.tcp_keepalive_time",
     "net.ipv4.vs.conn_reuse_mode",
     "net.ipv4.vs.conntrack",
     "net.ipv4.vs.expire_nodest_conn",

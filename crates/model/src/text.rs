@@ -22,6 +22,7 @@
 //! # node
 //! kernel 6.1
 //! processors 4
+//! keepalive 7200 75 9
 //! 1: eth0    inet 192.168.77.10/24
 //! # connections
 //! -t 10.96.0.1:443 -r 192.168.77.1:6443 active 3 inactive 2 persistent 0

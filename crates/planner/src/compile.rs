@@ -27,7 +27,7 @@ use crate::owners::Claims;
 use crate::protected::NodeResource;
 use crate::resolve::{outside_addresses, resolve, unlabelled};
 use crate::rules::rules;
-use crate::settings::sysctls;
+use crate::settings::{sysctls, timeouts};
 use crate::static_server::compile as compile_static;
 
 /// Approximate size of an endpoint in [`ClusterState::slice_bytes`].
@@ -403,7 +403,7 @@ impl Compiler {
             keys.sysctls.extend(sysctls.keys().cloned());
             tables.sysctls = sysctls;
         }
-        let timeouts = self.config.kernel_settings.timeouts;
+        let timeouts = timeouts(&self.config.kernel_settings, machine);
         keys.timeouts = tables.timeouts != timeouts;
         tables.timeouts = timeouts;
         keys

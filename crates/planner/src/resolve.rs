@@ -350,8 +350,9 @@ impl Resolver<'_> {
                 policy,
                 lacks_local,
                 sources: sources.clone(),
-                weights: (self.policy.as_deref())
-                    .and_then(|policy| candidates.weights(backends, policy, name, zone)),
+                weights: (self.policy.as_deref()).and_then(|policy| {
+                    candidates.weights(backends, policy, name, zone, self.is_hashed())
+                }),
                 backends: backends.to_vec(),
                 finishing: finishing.clone(),
             });
@@ -393,6 +394,13 @@ impl Resolver<'_> {
             );
         }
         sites
+    }
+
+    /// Returns true if the scheduler is `sh`.
+    fn is_hashed(&self) -> bool {
+        let chosen = (self.policy.as_deref()).and_then(|policy| policy.scheduler.as_ref());
+        let scheduler = chosen.map_or(&self.config.scheduler.0, |chosen| &chosen.0);
+        **scheduler == *"sh"
     }
 
     fn sources(&self, site: &Site) -> &Sources {

@@ -1,16 +1,19 @@
 //! Kernel settings that a node needs: those of kube-proxy (pkg/proxy/ipvs/proxier.go and
 //! cmd/kube-proxy/app/conntrack.go, 1.34) and those of deviations D15 and D19.
 
+mod keepalive;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::config::{ConntrackSettings, NodeConfig};
+use model::config::{ConntrackSettings, KernelSettings, NodeConfig};
 use model::finding::{Code, Finding};
 use model::names::{Name, ObjectName};
 use model::snapshot::{KernelVersion, Machine, Snapshot};
+
+pub(crate) use self::keepalive::timeouts;
 
 /// Settings with a minimum: the size of the connection tracker's table. A larger value is kept. A
 /// smaller table would lose connections, and an administrator chose the larger value (k/k#142035).
@@ -36,7 +39,7 @@ pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, N
         ("net.ipv4.conf.all.arp_announce", "2"),
     ];
     let strict_arp = config.strict_arp.then_some(strict_arp);
-    let conntrack = conntrack(&config.kernel_settings.conntrack, machine.processors);
+    let conntrack = conntrack(&config.kernel_settings, machine);
     (always.into_iter())
         .chain(strict_arp.into_iter().flatten())
         .chain(machine.kernel.and_then(conn_reuse_mode))
@@ -110,7 +113,7 @@ impl IdleTimes {
             tracked_tcp: setting("net.netfilter.nf_conntrack_tcp_timeout_established"),
             ipvs_udp: timeout(timeouts.udp),
             tracked_udp: setting("net.netfilter.nf_conntrack_udp_timeout_stream"),
-            keepalive: setting("net.ipv4.tcp_keepalive_time"),
+            keepalive: (live.node.machine.keepalive).map(|keepalive| keepalive.time.into()),
         }
     }
 
@@ -179,15 +182,17 @@ fn conn_reuse_mode(kernel: KernelVersion) -> Option<(&'static str, &'static str)
     Some(("net.ipv4.vs.conn_reuse_mode", value))
 }
 
-fn conntrack(settings: &ConntrackSettings, processors: Option<u32>) -> Vec<(Name, Name)> {
+fn conntrack(kernel_settings: &KernelSettings, machine: Machine) -> Vec<(Name, Name)> {
+    let settings = &kernel_settings.conntrack;
+    let tcp_established = keepalive::tracked(kernel_settings, machine);
     let timeouts = [
-        ("tcp_timeout_established", settings.tcp_established_timeout),
+        ("tcp_timeout_established", tcp_established),
         ("tcp_timeout_close_wait", settings.tcp_close_wait_timeout),
         ("udp_timeout", settings.udp_timeout),
         ("udp_timeout_stream", settings.udp_stream_timeout),
     ];
     let timeouts = (timeouts.into_iter()).map(|(name, timeout)| (name, timeout.as_secs()));
-    let max = processors.map_or(0, |count| limit(settings, count));
+    let max = (machine.processors).map_or(0, |count| limit(settings, count));
     timeouts
         .chain([
             ("tcp_be_liberal", u64::from(settings.tcp_be_liberal)),

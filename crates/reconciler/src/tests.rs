@@ -389,6 +389,60 @@ fn a_new_configuration_is_applied_at_once_and_is_not_drift() {
     assert_eq!(node.drifts(), 0);
 }
 
+/// Checks the TCP timeouts of IPVS and of the connection tracker in the kernel, in seconds.
+#[track_caller]
+fn assert_tcp_timeouts(node: &Node, ipvs: u64, tracked: &str) {
+    let tables = node.kernel.tables();
+    assert_eq!(tables.timeouts.tcp.as_secs(), ipvs);
+    let name = "net.netfilter.nf_conntrack_tcp_timeout_established";
+    assert_eq!(&*tables.sysctls[name], tracked);
+}
+
+#[test]
+fn the_tcp_timeout_follows_the_keepalive_at_the_next_audit() {
+    let mut matching = config();
+    let settings = &mut matching.kernel_settings;
+    settings.timeouts.tcp = model::config::TcpTimeout::MatchKeepalive;
+    let mut node = Node::with_web(matching, &[[10, 1, 0, 1]]);
+    assert_tcp_timeouts(&node, 8_920, "86400");
+    for (time, ipvs, tracked) in [
+        (14_400, 17_020, "86400"),
+        (100_000, 113_320, "113320"),
+        (0, 8_920, "86400"),
+        (u32::MAX, 2_147_483, "2147483"),
+    ] {
+        let mut state = node.kernel.snapshot().node;
+        state.machine.keepalive = Some(model::Keepalive {
+            time,
+            ..model::Keepalive::LINUX
+        });
+        node.kernel.set_node(state);
+        node.pass(config().sync_period);
+        assert_tcp_timeouts(&node, ipvs, tracked);
+    }
+    assert_eq!((node.drifts(), node.failures()), (0, 0));
+    // The finding remains where no timeout of the kernel is long enough.
+    let raised = |report: &Report| matches!(report, Report::FindingRaised(finding) if finding.code == model::Code::IdleTcpForgotten);
+    assert_eq!(node.count(raised), 1);
+}
+
+#[test]
+fn a_configured_keepalive_acts_at_once() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    assert_tcp_timeouts(&node, 900, "86400");
+    let mut matching = config();
+    let settings = &mut matching.kernel_settings;
+    settings.timeouts.tcp = model::config::TcpTimeout::MatchKeepalive;
+    node.handle(Event::Configured(Box::new(matching)));
+    node.pass(Duration::from_millis(1));
+    assert_tcp_timeouts(&node, 8_920, "86400");
+    // Zero leaves the kernel's value, which is then the one that was set before.
+    node.handle(Event::Configured(Box::new(config())));
+    node.pass(Duration::from_millis(1));
+    assert_tcp_timeouts(&node, 8_920, "86400");
+    assert_eq!(node.drifts(), 0);
+}
+
 #[test]
 fn a_new_node_address_is_served_at_once() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);

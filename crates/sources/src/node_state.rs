@@ -5,6 +5,7 @@
 //! nodeName: node1
 //! kernel: 6.1.176        # output of `uname -r`; determines net.ipv4.vs.conn_reuse_mode
 //! processors: 4          # determines net.netfilter.nf_conntrack_max
+//! keepalive: {time: 7200, interval: 75, probes: 9}  # determines ipvs.tcpTimeout: matchKeepalive
 //! families: [IPv4]       # families that the node can serve; default: both
 //! interfaces:
 //!   - {name: eth0, addresses: [192.168.77.10/24, "fd77::10/64"]}
@@ -16,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
 use ipvs::AddressFamily;
-use model::Name;
 use model::missing_family::FamilyGap;
 use model::snapshot::{Interface, Machine, NodeState};
+use model::{Keepalive, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::convert::{ip, parse_cidr};
@@ -81,6 +82,8 @@ struct Raw {
     #[serde(skip_serializing_if = "Option::is_none")]
     processors: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    keepalive: Option<RawKeepalive>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     families: Option<BTreeSet<RawFamily>>,
     #[serde(default)]
     interfaces: Vec<RawInterface>,
@@ -92,6 +95,15 @@ enum RawFamily {
     V4,
     #[serde(rename = "IPv6")]
     V6,
+}
+
+/// [`Keepalive`] as a file holds it, in seconds.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RawKeepalive {
+    time: u32,
+    interval: u32,
+    probes: u32,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -106,7 +118,12 @@ impl From<NodeStateFile> for Raw {
     fn from(file: NodeStateFile) -> Self {
         let NodeState {
             interfaces,
-            machine: Machine { kernel, processors },
+            machine:
+                Machine {
+                    kernel,
+                    processors,
+                    keepalive,
+                },
             missing,
         } = file.state;
         let left = missing.map(|missing| match missing.family {
@@ -123,6 +140,11 @@ impl From<NodeStateFile> for Raw {
             node_name: file.node_name.map(|name| name.to_string()),
             kernel: kernel.map(|version| version.to_string()),
             processors,
+            keepalive: keepalive.map(|keepalive| RawKeepalive {
+                time: keepalive.time,
+                interval: keepalive.interval,
+                probes: keepalive.probes,
+            }),
             families: left.map(|family| [family].into()),
             interfaces: interfaces.into_iter().map(interface).collect(),
         }
@@ -197,6 +219,11 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
             machine: Machine {
                 kernel,
                 processors: raw.processors,
+                keepalive: raw.keepalive.map(|raw| Keepalive {
+                    time: raw.time,
+                    interval: raw.interval,
+                    probes: raw.probes,
+                }),
             },
             missing: FamilyGap::decide([gap(RawFamily::V4), gap(RawFamily::V6)]),
         },

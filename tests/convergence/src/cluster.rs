@@ -315,6 +315,7 @@ pub fn node_state() -> impl Strategy<Value = NodeState> {
         machine: Machine {
             kernel: kernel.map(|(major, minor)| KernelVersion { major, minor }),
             processors: None,
+            keepalive: None,
         },
     })
 }

@@ -68,8 +68,8 @@ pub enum What {
     /// All tables, with the interfaces and connections of the node: all that diff --live and diff
     /// TABLES TABLES need.
     Tables,
-    /// A file for --node-state: interfaces, addresses, kernel and processors of this machine. Needs
-    /// no privileges.
+    /// A file for --node-state: interfaces, addresses, kernel, processors and TCP keepalive of this
+    /// machine. Needs no privileges.
     #[value(alias = "nodestate")]
     NodeState,
     /// Real servers that get no new connections and keep their open ones.

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use model::config::{KERNEL_TIMEOUT_MAX, KernelSettings, TcpTimeout};
 use model::{Code, Finding, Snapshot};
 use planner::IdleTimes;
 
@@ -39,7 +40,7 @@ pub(super) fn udp(facts: &NodeFacts) -> Vec<Diagnosis> {
         "idle-udp",
         Code::UdpTrackedTooBriefly,
         describe,
-        |_| {
+        |_, _| {
             "if flows must last, set conntrack.udpStreamTimeout to ipvs.udpTimeout or above"
                 .to_owned()
         },
@@ -52,7 +53,7 @@ fn check(
     check: &'static str,
     code: Code,
     describe: impl Fn(&IdleTimes) -> Option<String>,
-    mend: impl Fn(&IdleTimes) -> String,
+    mend: impl Fn(&IdleTimes, &KernelSettings) -> String,
 ) -> Vec<Diagnosis> {
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();
@@ -67,7 +68,7 @@ fn check(
     };
     let advice = Advice {
         users_see: finding.consequence,
-        action: mend(&times),
+        action: mend(&times, &facts.config.kernel_settings),
     };
     vec![Diagnosis {
         severity: code.level().into(),
@@ -97,19 +98,33 @@ fn both(ipvs: Option<u64>, tracked: Option<u64>) -> Option<String> {
     })
 }
 
-fn mend_tcp(times: &IdleTimes) -> String {
+fn mend_tcp(times: &IdleTimes, settings: &KernelSettings) -> String {
     let keepalive = times.keepalive.unwrap_or_default();
-    let fields = [
-        ("ipvs.tcpTimeout", times.ipvs_tcp),
-        ("conntrack.tcpEstablishedTimeout", times.tracked_tcp),
-    ];
-    let short = fields
-        .iter()
-        .filter(|(_, seconds)| seconds.is_some_and(|seconds| seconds < keepalive));
-    let short: Vec<&str> = short.map(|(field, _)| *field).collect();
+    let longest = KERNEL_TIMEOUT_MAX.as_secs();
+    if keepalive > longest {
+        return format!(
+            "set net.ipv4.tcp_keepalive_time of the node below {longest} s, the longest timeout of IPVS"
+        );
+    }
+    let is_short = |time: Option<u64>| time.is_some_and(|seconds| seconds < keepalive);
+    let matches = settings.timeouts.tcp == TcpTimeout::MatchKeepalive;
+    let conntrack_is_left = settings.conntrack.tcp_established_timeout.is_zero();
+    let mut actions = Vec::new();
+    if is_short(times.ipvs_tcp) && !matches {
+        actions.push("set ipvs.tcpTimeout: matchKeepalive".to_owned());
+    }
+    if is_short(times.tracked_tcp) && (conntrack_is_left || !matches) {
+        actions.push(format!(
+            "set conntrack.tcpEstablishedTimeout above {keepalive} s"
+        ));
+    }
+    if actions.is_empty() {
+        return "start kube-ipvsd, which sets the timeouts for ipvs.tcpTimeout: matchKeepalive"
+            .to_owned();
+    }
+    let shorter = times.tcp().unwrap_or_default();
     format!(
-        "set {} above {keepalive} s, or net.ipv4.tcp_keepalive_time in the pods below {} s",
-        short.join(" and "),
-        times.tcp().unwrap_or_default()
+        "{}, or set net.ipv4.tcp_keepalive_time in the pods below {shorter} s",
+        actions.join(" and ")
     )
 }

@@ -37,6 +37,7 @@ fn snapshot(tables: &str) -> Snapshot {
         ..Snapshot::default()
     };
     live.node.machine.kernel = "6.1".parse().ok();
+    live.node.machine.keepalive = Some(model::Keepalive::LINUX);
     live.node.interfaces = vec![model::snapshot::Interface {
         name: "eth0".into(),
         addresses: vec!["192.0.2.7/24".parse().expect("a network")],
@@ -44,12 +45,8 @@ fn snapshot(tables: &str) -> Snapshot {
     let config = NodeConfig::new("node1");
     let (desired, _) = planner::compile(&ClusterState::default(), &live.node, &config);
     live.tables.sysctls = desired.tables.sysctls;
-    for (name, value) in [
-        ("net.ipv4.tcp_keepalive_time", "7200"),
-        ("net.netfilter.nf_conntrack_udp_timeout_stream", "300"),
-    ] {
-        live.tables.sysctls.insert(name.into(), value.into());
-    }
+    let udp_stream = "net.netfilter.nf_conntrack_udp_timeout_stream";
+    (live.tables.sysctls).insert(udp_stream.into(), "300".into());
     (live.tables.rules).insert(AddressFamily::Ipv4, model::rules::Rules::default());
     live.tables.timeouts.tcp = Duration::from_secs(7_300);
     live.tables.timeouts.udp = Duration::from_secs(300);

@@ -291,9 +291,11 @@ fn meaning(code: Code) -> &'static str {
         Code::IdleTcpForgotten => {
             "A connection through a Service needs its entries in IPVS and in the connection tracker. After this time \
              without a packet an entry expires, and the next packet is refused or lost. TCP keepalive of the kernel helps \
-             only if it starts earlier. Raise ipvs.tcpTimeout and conntrack.tcpEstablishedTimeout above \
-             net.ipv4.tcp_keepalive_time of the pods, or lower net.ipv4.tcp_keepalive_time in the pods, or let the program \
-             send its own keepalives."
+             only if it starts earlier. Set `ipvs.tcpTimeout: matchKeepalive`: the timeout follows the node's keepalive \
+             settings, is never too short for pods with the kernel's values, and raises \
+             `conntrack.tcpEstablishedTimeout` unless that is 0. Pods have settings of their own: where they set a longer \
+             net.ipv4.tcp_keepalive_time, set a time above it. Or lower net.ipv4.tcp_keepalive_time in the pods, or let \
+             the program send its own keepalives."
         }
         Code::UdpTrackedTooBriefly => {
             "A UDP flow needs its entries in IPVS and in the connection tracker. It ends after the shorter timeout. If \

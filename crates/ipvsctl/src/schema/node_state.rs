@@ -21,12 +21,27 @@ pub struct NodeState {
     /// Number of processors; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processors: Option<u32>,
+    /// TCP keepalive of the node's network namespace; absent if unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Keepalive>,
     /// The family that the node cannot serve; absent if it serves both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_family: Option<MissingFamily>,
     /// Interfaces other than kube-ipvs0, ordered by name.
     #[serde(default)]
     pub interfaces: Vec<Interface>,
+}
+
+/// TCP keepalive of sockets without values of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Keepalive {
+    /// Idle time before the first probe: `net.ipv4.tcp_keepalive_time`.
+    pub time_seconds: u32,
+    /// Time between unanswered probes: `net.ipv4.tcp_keepalive_intvl`.
+    pub interval_seconds: u32,
+    /// Number of unanswered probes after which the connection ends: `net.ipv4.tcp_keepalive_probes`.
+    pub probes: u32,
 }
 
 /// A family that a node cannot serve.
@@ -69,7 +84,12 @@ impl From<&snapshot::NodeState> for NodeState {
     fn from(node: &snapshot::NodeState) -> Self {
         let snapshot::NodeState {
             interfaces,
-            machine: Machine { kernel, processors },
+            machine:
+                Machine {
+                    kernel,
+                    processors,
+                    keepalive,
+                },
             missing,
         } = node;
         let interfaces = interfaces.iter().map(|interface| Interface {
@@ -81,6 +101,7 @@ impl From<&snapshot::NodeState> for NodeState {
         Self {
             kernel: kernel.map(|version| version.to_string()),
             processors: *processors,
+            keepalive: keepalive.map(Into::into),
             missing_family: missing.as_ref().map(|missing| MissingFamily {
                 family: missing.family.to_string(),
                 gap: missing.gap.name().to_owned(),
@@ -131,6 +152,7 @@ impl NodeState {
             machine: Machine {
                 kernel: kernel.map_err(|problem: String| wrong("node.kernel", &problem))?,
                 processors: self.processors,
+                keepalive: self.keepalive.map(Into::into),
             },
             missing: missing.transpose()?,
         })
@@ -144,6 +166,36 @@ impl MissingFamily {
             family: families.find(|family| family.to_string() == self.family)?,
             gap: FamilyGap::named(&self.gap, self.setting.as_deref())?,
         })
+    }
+}
+
+impl From<model::Keepalive> for Keepalive {
+    fn from(keepalive: model::Keepalive) -> Self {
+        let model::Keepalive {
+            time,
+            interval,
+            probes,
+        } = keepalive;
+        Self {
+            time_seconds: time,
+            interval_seconds: interval,
+            probes,
+        }
+    }
+}
+
+impl From<Keepalive> for model::Keepalive {
+    fn from(keepalive: Keepalive) -> Self {
+        let Keepalive {
+            time_seconds,
+            interval_seconds,
+            probes,
+        } = keepalive;
+        Self {
+            time: time_seconds,
+            interval: interval_seconds,
+            probes,
+        }
     }
 }
 

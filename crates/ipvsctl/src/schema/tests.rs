@@ -10,7 +10,7 @@ use ipvs::{
 use model::missing_family::{FamilyGap, MissingFamily};
 use model::snapshot::{Interface, KernelVersion, Machine, NodeState};
 use model::text::{Part, Saved};
-use model::{NodeTables, VirtualServerEntry};
+use model::{Keepalive, NodeTables, VirtualServerEntry};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -323,21 +323,29 @@ fn node() -> impl Strategy<Value = NodeState> {
         interfaces,
         prop::option::of(any::<[u16; 2]>()),
         prop::option::of(any::<u32>()),
+        prop::option::of(any::<[u32; 3]>()),
         prop::option::of(missing),
     )
-        .prop_map(|(interfaces, kernel, processors, missing)| NodeState {
-            interfaces: (interfaces.into_iter())
-                .map(|(name, addresses)| Interface {
-                    name: name.into(),
-                    addresses,
-                })
-                .collect(),
-            machine: Machine {
-                kernel: kernel.map(|[major, minor]| KernelVersion { major, minor }),
-                processors,
+        .prop_map(
+            |(interfaces, kernel, processors, keepalive, missing)| NodeState {
+                interfaces: (interfaces.into_iter())
+                    .map(|(name, addresses)| Interface {
+                        name: name.into(),
+                        addresses,
+                    })
+                    .collect(),
+                machine: Machine {
+                    kernel: kernel.map(|[major, minor]| KernelVersion { major, minor }),
+                    processors,
+                    keepalive: keepalive.map(|[time, interval, probes]| Keepalive {
+                        time,
+                        interval,
+                        probes,
+                    }),
+                },
+                missing,
             },
-            missing,
-        })
+        )
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use model::kernel::Errno;
 use model::names::Name;
 use model::snapshot::Machine;
 use model::sysctls::KNOWN;
-use model::{Op, Snapshot};
+use model::{Keepalive, Op, Snapshot};
 
 use model::kernel::OpOutcome;
 use model::kernel::{ObserveError, OpError, OpErrorKind};
@@ -99,7 +99,13 @@ impl Sysctls {
                         .map(NonZeroUsize::get)
                         .and_then(|count| count.try_into().ok())
                 }),
+            keepalive: self.keepalive(),
         }
+    }
+
+    fn keepalive(&self) -> Option<Keepalive> {
+        let values = Keepalive::SETTINGS.map(|name| std::fs::read_to_string(self.path(name)).ok());
+        Keepalive::parse(values.each_ref().map(Option::as_deref))
     }
 
     /// Applies `op`, which sets the setting to this value.

@@ -8,6 +8,7 @@ use ipvs::AddressFamily;
 
 use super::{TextError, at};
 use crate::DEVICE;
+use crate::keepalive::Keepalive;
 use crate::missing_family::{FamilyGap, MissingFamily};
 use crate::names::Name;
 use crate::safe_text::escaped;
@@ -16,12 +17,18 @@ use crate::snapshot::{Interface, Machine, NodeState};
 pub(super) fn print(node: &NodeState) -> Vec<String> {
     let NodeState {
         interfaces,
-        machine: Machine { kernel, processors },
+        machine:
+            Machine {
+                kernel,
+                processors,
+                keepalive,
+            },
         missing,
     } = node;
     let mut lines = Vec::new();
     lines.extend(kernel.map(|version| format!("kernel {version}")));
     lines.extend(processors.map(|count| format!("processors {count}")));
+    lines.extend(keepalive.map(print_keepalive));
     lines.extend(missing.as_ref().map(print_missing));
     for (number, interface) in (1..).zip(interfaces) {
         let name = without_spaces(&interface.name);
@@ -54,6 +61,12 @@ pub(super) fn parse(lines: &[(usize, &str)]) -> Result<NodeState, TextError> {
                 Ok(count) => node.machine.processors.replace(count).is_none(),
                 Err(_) => false,
             },
+            ("keepalive", [time, interval, probes]) => {
+                match Keepalive::parse([time, interval, probes].map(|value| Some(*value))) {
+                    Some(keepalive) => node.machine.keepalive.replace(keepalive).is_none(),
+                    None => false,
+                }
+            }
             ("missing", rest) => match parse_missing(rest) {
                 Some(missing) => node.missing.replace(missing).is_none(),
                 None => false,
@@ -98,6 +111,16 @@ fn interface(interfaces: &mut BTreeMap<u32, Interface>, number: &str, rest: &[&s
 /// Parses an address with an optional prefix length. The bits after the prefix are kept.
 fn parse_network(text: &str) -> Option<IpNetwork> {
     text.parse().ok()
+}
+
+/// Returns the keepalive as a line with its time, interval and number of probes.
+fn print_keepalive(keepalive: Keepalive) -> String {
+    let Keepalive {
+        time,
+        interval,
+        probes,
+    } = keepalive;
+    format!("keepalive {time} {interval} {probes}")
 }
 
 fn print_missing(missing: &MissingFamily) -> String {

@@ -238,7 +238,7 @@ impl<'a> Candidates<'a> {
 
     /// Returns the weights of `backends` by `policy`; `None` if every weight is 1.
     ///
-    /// Locality prefers endpoints and excludes none: if it would leave every endpoint with weight
+    /// `hashed` is true for scheduler `sh`. Locality prefers endpoints and excludes none: if it would leave every endpoint with weight
     /// 0, it does not apply.
     pub(super) fn weights(
         &self,
@@ -246,6 +246,7 @@ impl<'a> Candidates<'a> {
         policy: &ServicePolicy,
         node: &Name,
         zone: Option<&Name>,
+        hashed: bool,
     ) -> Option<Vec<u32>> {
         if policy.weights.is_none() && policy.locality.is_none() {
             return None;
@@ -274,15 +275,7 @@ impl<'a> Candidates<'a> {
         let applies = pairs.iter().any(|(weight, factor)| weight * factor > 0);
         let weight = |(weight, factor)| if applies { weight * factor } else { weight };
         let weights: Vec<u32> = pairs.into_iter().map(weight).collect();
-        let greatest = weights.iter().copied().max().unwrap_or(0);
-        if greatest <= MAX_WEIGHT {
-            return Some(weights);
-        }
-        let reduced = |weight: u32| match weight {
-            0 => 0,
-            weight => (weight * MAX_WEIGHT / greatest).max(1),
-        };
-        Some(weights.into_iter().map(reduced).collect())
+        Some(reduced(weights, hashed))
     }
 
     /// Returns the topology constraint. Hints apply only if every ready endpoint has them and one
@@ -304,6 +297,38 @@ impl<'a> Candidates<'a> {
             _ => Reach::Cluster,
         }
     }
+}
+
+/// Number of buckets of scheduler `sh` (`IP_VS_SH_TAB_SIZE`, net/netfilter/ipvs/ip_vs_sh.c, Linux
+/// 6.12).
+const SH_BUCKETS: u32 = 256;
+
+/// Reduces weights in proportion to at most [`MAX_WEIGHT`], and none above 0 to 0.
+///
+/// Scheduler `sh` gives each endpoint as many buckets as its weight, one endpoint after the other,
+/// until no bucket is left (`ip_vs_sh_reassign`). So the sum of `hashed` weights is at most the
+/// number of buckets, if there are not more endpoints.
+fn reduced(weights: Vec<u32>, hashed: bool) -> Vec<u32> {
+    let greatest = weights.iter().copied().max().unwrap_or(0);
+    let used = weights.iter().filter(|weight| **weight > 0).count();
+    let used = u32::try_from(used).unwrap_or(u32::MAX);
+    let sum: u64 = weights.iter().copied().map(u64::from).sum();
+    let reduce = |weight: u32| {
+        let Some(above) = weight.checked_sub(1) else {
+            return 0;
+        };
+        if hashed && sum > SH_BUCKETS.into() {
+            // Every endpoint has one bucket; they share the others.
+            let others = u64::from(SH_BUCKETS.saturating_sub(used));
+            let share = u64::from(above) * others / (sum - u64::from(used)).max(1);
+            return 1 + u32::try_from(share).unwrap_or(u32::MAX);
+        }
+        match greatest > MAX_WEIGHT {
+            true => (weight * MAX_WEIGHT / greatest).max(1),
+            false => weight,
+        }
+    };
+    weights.into_iter().map(reduce).collect()
 }
 
 /// Endpoints chosen for one Service port in one family.

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-use model::NodeConfig;
 use model::snapshot::Machine;
+use model::{Keepalive, NodeConfig};
 
 use super::{is_met, sysctls};
 
 fn check(release: &str, setting: &str, expected: Option<&str>) {
     let machine = Machine {
         kernel: release.parse().ok(),
-        processors: None,
+        ..Machine::default()
     };
     let sysctls = sysctls(&NodeConfig::new("node1"), machine);
     assert_eq!(
@@ -53,8 +53,8 @@ fn connections_to_deleted_real_servers_expire() {
 /// Checks the limit of tracked connections and the size of their table.
 fn check_conntrack(processors: u32, config: &NodeConfig, expected: Option<[&str; 2]>) {
     let machine = Machine {
-        kernel: None,
         processors: Some(processors),
+        ..Machine::default()
     };
     let sysctls = sysctls(config, machine);
     let found = ["max", "buckets"].map(|name| {
@@ -121,19 +121,21 @@ fn every_setting_is_read_from_the_kernel() {
     let machine = Machine {
         kernel: "6.1".parse().ok(),
         processors: Some(4),
+        ..Machine::default()
     };
-    let mut settings: Vec<_> = sysctls(&config, machine).into_keys().collect();
-    // The keepalive setting of the host is read and never set.
-    settings.push("net.ipv4.tcp_keepalive_time".into());
-    settings.sort();
+    let settings: Vec<_> = sysctls(&config, machine).into_keys().collect();
     let settings: Vec<_> = settings.iter().map(AsRef::as_ref).collect();
     assert_eq!(settings, model::sysctls::KNOWN);
 }
 
 /// Checks the codes of the findings for these timeouts of TCP and UDP in IPVS and in the connection
 /// tracker, and this start of keepalive, in seconds.
-fn check_idle(ipvs: [u64; 2], tracked: [u64; 2], keepalive: u64, expected: &[&str]) {
+fn check_idle(ipvs: [u64; 2], tracked: [u64; 2], keepalive: u32, expected: &[&str]) {
     let mut live = model::Snapshot::default();
+    live.node.machine.keepalive = Some(Keepalive {
+        time: keepalive,
+        ..Keepalive::LINUX
+    });
     let [tcp, udp] = ipvs.map(std::time::Duration::from_secs);
     (live.tables.timeouts.tcp, live.tables.timeouts.udp) = (tcp, udp);
     let settings = [
@@ -142,7 +144,6 @@ fn check_idle(ipvs: [u64; 2], tracked: [u64; 2], keepalive: u64, expected: &[&st
             tracked[0],
         ),
         ("net.netfilter.nf_conntrack_udp_timeout_stream", tracked[1]),
-        ("net.ipv4.tcp_keepalive_time", keepalive),
     ];
     for (name, value) in settings {
         let value = value.to_string();

@@ -26,8 +26,8 @@ pub use super::field::{Effect, Field};
 use super::field::{At, Precedence};
 use super::kind::{
     ADDRESS, ANY, BOOL, DURATION, INTERFACE, KERNEL_SECONDS, NETWORK_PAIR, NETWORKS, NODE_PORTS,
-    NUMBER, POLICY_FIELDS, POLICY_RULES, PORTS, SCHEDULER, TEXT, VERBOSITY, address_port, at_least,
-    choice, whole,
+    NUMBER, POLICY_FIELDS, POLICY_RULES, PORTS, SCHEDULER, TCP_TIMEOUT, TEXT, VERBOSITY,
+    address_port, at_least, choice, whole,
 };
 use super::relations::{self, BRIDGE, GATES, PREFIX, ProxyMode, SCHEDULER_FLAGS};
 use super::{IptablesBackend, LogFormat, ServiceMetrics};
@@ -251,7 +251,10 @@ fields! {
     // The kernel.
 
     /// Time after which the kernel forgets an idle TCP connection. 0 leaves the kernel's setting.
-    "ipvs.tcpTimeout" [flag("ipvs-tcp-timeout")]: KERNEL_SECONDS => node(kernel_settings.timeouts.tcp);
+    /// `matchKeepalive` is long enough for TCP keepalive of the node and of pods, at least 8920 s,
+    /// and raises `conntrack.tcpEstablishedTimeout` to it unless that is 0. kube-proxy does not
+    /// accept it.
+    "ipvs.tcpTimeout" [flag("ipvs-tcp-timeout")]: TCP_TIMEOUT => node(kernel_settings.timeouts.tcp);
 
     /// Time after which the kernel forgets a TCP connection after a FIN. 0 leaves the kernel's
     /// setting.

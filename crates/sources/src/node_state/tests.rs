@@ -75,6 +75,22 @@ fn the_default_is_both_families() {
 }
 
 #[test]
+fn a_keepalive_is_complete() {
+    let text = "keepalive: {time: 600, interval: 30, probes: 5}";
+    let file = parse(Path::new("n.yaml"), text).expect("a node state");
+    let keepalive = Keepalive {
+        time: 600,
+        interval: 30,
+        probes: 5,
+    };
+    assert_eq!(file.state.machine.keepalive, Some(keepalive));
+    check_error(
+        "keepalive: {time: 600}\n",
+        "n.yaml:1:12: keepalive: missing field `interval`",
+    );
+}
+
+#[test]
 fn a_written_node_state_reads_back() {
     let text = "nodeName: node1\nkernel: '6.1'\nprocessors: 4\ninterfaces:\n\
         - {name: lo, addresses: [127.0.0.1/8, \"::1\"]}\n- {name: eth0}\n";
@@ -82,6 +98,7 @@ fn a_written_node_state_reads_back() {
         text,
         "interfaces: []",
         "kernel: 5.15.0-rc1",
+        "keepalive: {time: 0, interval: 75, probes: 9}",
         "families: [IPv6]",
     ] {
         let file = parse(Path::new("n.yaml"), text).expect("a node state");

@@ -43,7 +43,7 @@ fn drain_timeout() -> Duration {
     Duration::from_secs(scaled(DEADLINE).as_secs())
 }
 
-fn web() -> Service {
+pub(crate) fn web() -> Service {
     Service::new("web", 1)
 }
 
@@ -62,7 +62,7 @@ fn stage(cut: bool) -> Outcome<Stage> {
 }
 
 /// Opens connections from the client to the cluster IP and to the load balancer, in both families.
-fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
+pub(crate) fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
     let kinds = [Address::ClusterIp, Address::LoadBalancer];
     let targets = FAMILIES
         .into_iter()
@@ -77,12 +77,12 @@ fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
         .collect()
 }
 
-fn live(conversations: &[Conversation]) -> Outcome {
+pub(crate) fn live(conversations: &[Conversation]) -> Outcome {
     conversations.iter().try_for_each(Conversation::is_alive)
 }
 
 /// Fails unless the next line on each connection resets it, and no line reaches the pod.
-fn are_reset(stage: &Stage, conversations: &[Conversation]) -> Outcome {
+pub(crate) fn are_reset(stage: &Stage, conversations: &[Conversation]) -> Outcome {
     let pod = stage.pod("pod1")?;
     let _ = pod.take_answers();
     for conversation in conversations {

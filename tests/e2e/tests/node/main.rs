@@ -20,6 +20,7 @@ mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod idle;
 mod input;
 mod leftovers;
 mod matrix;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         drains::trials(),
         udp_drains::trials(),
         policy::trials(),
+        idle::trials(),
         leftovers::trials(),
         nodes::trials(),
         beside_foreign::trials(),

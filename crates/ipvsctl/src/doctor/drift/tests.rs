@@ -455,7 +455,8 @@ fn entries_without_a_service_are_warnings() {
 #[test]
 fn configured_timeouts_are_compared() {
     let mut facts = shop();
-    facts.config.kernel_settings.timeouts.tcp = std::time::Duration::from_secs(9_000);
+    facts.config.kernel_settings.timeouts.tcp =
+        model::config::TcpTimeout::Fixed(std::time::Duration::from_secs(9_000));
     compare(&mut facts);
     let report = examine(&facts);
     let found = report

@@ -43,8 +43,11 @@ fn settings_that_exist_are_read_without_their_line_ends() {
 }
 
 #[test]
-fn the_machine_has_a_kernel_and_processors() {
+fn the_machine_has_a_kernel_processors_and_a_keepalive() {
     let root = root(&[
+        ("proc/sys/net/ipv4/tcp_keepalive_time", "600\n"),
+        ("proc/sys/net/ipv4/tcp_keepalive_intvl", "30\n"),
+        ("proc/sys/net/ipv4/tcp_keepalive_probes", "5\n"),
         ("proc/sys/kernel/osrelease", "6.1.0-42-cloud-amd64\n"),
         ("sys/devices/system/cpu/online", "0-3,6,8-9\n"),
     ]);
@@ -52,6 +55,12 @@ fn the_machine_has_a_kernel_and_processors() {
     assert_eq!(machine.processors, Some(7));
     let kernel = machine.kernel.expect("it is known");
     assert_eq!((kernel.major, kernel.minor), (6, 1));
+    let keepalive = Keepalive {
+        time: 600,
+        interval: 30,
+        probes: 5,
+    };
+    assert_eq!(machine.keepalive, Some(keepalive));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use ipvs::{AddressFamily, Connections, Timeouts, VirtualServerKey};
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::keepalive::Keepalive;
 use crate::missing_family::{FamilyGap, MissingFamily};
 use crate::names::Name;
 use crate::rules::tests::any::rules;
@@ -121,23 +122,35 @@ fn node() -> impl Strategy<Value = NodeState> {
     ]);
     let missing = (select(AddressFamily::ALL.to_vec()), gap)
         .prop_map(|(family, gap)| MissingFamily { family, gap });
+    let keepalive = any::<[u32; 3]>().prop_map(|[time, interval, probes]| Keepalive {
+        time,
+        interval,
+        probes,
+    });
     let kernel = any::<[u16; 2]>().prop_map(|[major, minor]| KernelVersion { major, minor });
     (
         interfaces,
         prop::option::of(kernel),
         prop::option::of(any::<u32>()),
+        prop::option::of(keepalive),
         prop::option::of(missing),
     )
-        .prop_map(|(interfaces, kernel, processors, missing)| NodeState {
-            interfaces: (interfaces.into_iter())
-                .map(|(name, addresses)| Interface {
-                    name: name.into(),
-                    addresses,
-                })
-                .collect(),
-            machine: Machine { kernel, processors },
-            missing,
-        })
+        .prop_map(
+            |(interfaces, kernel, processors, keepalive, missing)| NodeState {
+                interfaces: (interfaces.into_iter())
+                    .map(|(name, addresses)| Interface {
+                        name: name.into(),
+                        addresses,
+                    })
+                    .collect(),
+                machine: Machine {
+                    kernel,
+                    processors,
+                    keepalive,
+                },
+                missing,
+            },
+        )
 }
 
 fn seconds(timeouts: [u16; 3]) -> Timeouts {

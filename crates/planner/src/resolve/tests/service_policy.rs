@@ -129,6 +129,32 @@ fn only_weights_can_leave_every_endpoint_out() {
     assert_eq!(weights_of(&[("weights", "default=0")]), [0, 0, 0]);
 }
 
+/// `sh` has 256 buckets; an endpoint without one would get no client.
+#[test]
+fn weights_of_sh_leave_every_endpoint_a_bucket() {
+    let of = |weights: &str| {
+        let pairs = [("scheduler", "sh"), ("weights", weights)];
+        self::weights(&served(&annotated(&pairs), &config()).0)
+    };
+    assert_eq!(
+        of("node/node1=100, node/node2=100, node/node3=56"),
+        [100, 100, 56]
+    );
+    assert_eq!(
+        of("node/node1=100, node/node2=100, node/node3=100"),
+        [85, 85, 85]
+    );
+    assert_eq!(
+        of("node/node1=256, node/node2=256, node/node3=1"),
+        [127, 127, 1]
+    );
+    assert_eq!(
+        of("node/node1=256, node/node2=0, node/node3=2"),
+        [254, 0, 1]
+    );
+    assert_eq!(of("default=256"), [85, 85, 85]);
+}
+
 #[test]
 fn limits_flags_and_prefixes_reach_the_virtual_server() {
     let mut service = annotated(&[

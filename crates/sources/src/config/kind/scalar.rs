@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::config::{KERNEL_TIMEOUT_MAX, TcpTimeout};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -141,16 +142,44 @@ pub(crate) const KERNEL_SECONDS: Kind<Duration> = Kind {
     ..DURATION
 };
 
-/// The longest timeout that every kernel takes, `INT_MAX / HZ` where a second has 1000 ticks:
-/// `ip_vs_set_timeout` in net/netfilter/ipvs/ip_vs_ctl.c, and `proc_dointvec_jiffies` for the settings
-/// of connection tracking.
-const KERNEL_SECONDS_MAX: Duration = Duration::from_secs(i32::MAX as u64 / 1000);
+/// [`KERNEL_SECONDS`], or a word.
+pub(crate) const TCP_TIMEOUT: Kind<TcpTimeout> = Kind {
+    form: || {
+        form(
+            format!("duration, whole seconds, or `{MATCH_KEEPALIVE}`"),
+            "DURATION",
+            Syntax::Text,
+        )
+    },
+    read: |given, reading| {
+        let message = match given.as_str() {
+            Some(MATCH_KEEPALIVE) => return Some(TcpTimeout::MatchKeepalive),
+            Some(text) if parse_duration(text).is_some() => {
+                return (KERNEL_SECONDS.read)(given, reading).map(TcpTimeout::Fixed);
+            }
+            Some(text) => format!(
+                "{text:?} is neither {MATCH_KEEPALIVE} nor a duration such as 30s, zero or above"
+            ),
+            None => must_be(
+                &format!("{MATCH_KEEPALIVE} or a duration such as 30s"),
+                given,
+            ),
+        };
+        reading.keep("", Err(message))
+    },
+    write: |timeout| match timeout {
+        TcpTimeout::Fixed(duration) => (KERNEL_SECONDS.write)(duration),
+        TcpTimeout::MatchKeepalive => MATCH_KEEPALIVE.into(),
+    },
+};
+
+const MATCH_KEEPALIVE: &str = "matchKeepalive";
 
 /// Returns the timeout that the kernel gets, and notes a difference.
 fn kernel_seconds(given: &Value, wanted: Duration, reading: &mut Reading) -> Duration {
-    let held = Duration::from_secs(wanted.min(KERNEL_SECONDS_MAX).as_secs());
+    let held = Duration::from_secs(wanted.min(KERNEL_TIMEOUT_MAX).as_secs());
     let is_set = format!("is set to {}", format_duration(held));
-    let message = match (wanted > KERNEL_SECONDS_MAX, held.is_zero()) {
+    let message = match (wanted > KERNEL_TIMEOUT_MAX, held.is_zero()) {
         _ if wanted == held => return held,
         (true, _) => {
             format!("{is_set}: a kernel may take no more, and refuse all timeouts at once")

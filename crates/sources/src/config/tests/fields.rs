@@ -1,10 +1,10 @@
 //! The meaning of fields.
 
 use ipnetwork::IpNetwork;
-use ipvs::{Scheduler, ServiceFlags, Timeouts};
+use ipvs::{Scheduler, ServiceFlags};
 use model::config::{
-    ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade,
-    NodePortAddresses, ServiceLimits,
+    ConntrackSettings, DetectLocal, ExternalIpPolicy, IpvsTimeouts, KernelSettings, Masquerade,
+    NodePortAddresses, ServiceLimits, TcpTimeout,
 };
 
 use super::super::show::put;
@@ -60,8 +60,8 @@ fn fields_of_kube_proxy() {
         node_port_addresses: NodePortAddresses::Within(networks(&["192.168.0.0/16"])),
         strict_arp: true,
         kernel_settings: KernelSettings {
-            timeouts: Timeouts {
-                tcp: Duration::from_secs(1),
+            timeouts: IpvsTimeouts {
+                tcp: TcpTimeout::Fixed(Duration::from_secs(1)),
                 tcp_fin: Duration::from_secs(2),
                 udp: Duration::from_secs(3),
             },
@@ -159,7 +159,7 @@ fn values_out_of_bounds() {
             "error: iptables.masqueradeBit: must be from 0 to 31, not 32",
             "error: iptablesBackend: \"ipset\" is not supported, only auto, nft, legacy",
             "error: ipvs.tcpFinTimeout: \"\" is no duration such as 30s or 1m0s, zero or above",
-            "error: ipvs.tcpTimeout: \"-1s\" is no duration such as 30s or 1m0s, zero or above",
+            "error: ipvs.tcpTimeout: \"-1s\" is neither matchKeepalive nor a duration such as 30s, zero or above",
             "error: ipvs.udpTimeout: must be a duration such as 30s, not 5",
             "error: oomScoreAdj: must be from -1000 to 1000, not 1001",
             "error: protectedHostPorts[1]: must be a port from 1 to 65535, not 0",
@@ -479,6 +479,36 @@ fn addresses_of_the_servers() {
         let error = format!("error: healthzBindAddress: {wrong:?} {what}");
         check(&format!("healthzBindAddress: '{wrong}'"), &[&error]);
     }
+}
+
+#[test]
+fn the_tcp_timeout_may_match_the_keepalive() {
+    let text = "ipvs: {tcpTimeout: matchKeepalive}";
+    check_ours(text, &["ipvs.tcpTimeout = matchKeepalive (file c.yaml)"]);
+    let matching = resolved(&ours(text));
+    assert_eq!(
+        matching.node.kernel_settings.timeouts.tcp,
+        TcpTimeout::MatchKeepalive
+    );
+    for (wrong, what) in [
+        (
+            "ipvs: {tcpTimeout: matchkeepalive}",
+            "\"matchkeepalive\" is neither matchKeepalive nor a duration such as 30s, zero or above",
+        ),
+        (
+            "ipvs: {tcpTimeout: true}",
+            "must be matchKeepalive or a duration such as 30s, not true",
+        ),
+    ] {
+        check(wrong, &[&format!("error: ipvs.tcpTimeout: {what}")]);
+    }
+    // The other timeouts have nothing to match.
+    check(
+        "ipvs: {udpTimeout: matchKeepalive}",
+        &[
+            "error: ipvs.udpTimeout: \"matchKeepalive\" is no duration such as 30s or 1m0s, zero or above",
+        ],
+    );
 }
 
 #[test]

@@ -62,6 +62,18 @@ fn the_last_value_counts() {
 }
 
 #[test]
+fn the_tcp_timeout_is_a_duration_or_a_word() {
+    for value in ["matchKeepalive", "2h0m0s"] {
+        check_flags(
+            &[&format!("--ipvs-tcp-timeout={value}")],
+            &[&format!(
+                "ipvs.tcpTimeout = {value} (flag --ipvs-tcp-timeout)"
+            )],
+        );
+    }
+}
+
+#[test]
 fn mistakes_in_flags_name_the_flag() {
     for (arg, error) in [
         ("--bind-address=here", "\"here\" is no address"),
@@ -78,7 +90,7 @@ fn mistakes_in_flags_name_the_flag() {
         ("--ipvs-sync-period=0s", "must be above 0"),
         (
             "--ipvs-tcp-timeout=-1s",
-            "\"-1s\" is no duration such as 30s or 1m0s, zero or above",
+            "\"-1s\" is neither matchKeepalive nor a duration such as 30s, zero or above",
         ),
         (
             "--logging-format=xml",

@@ -124,6 +124,7 @@ fn a_written_configuration_reads_back() {
          nodePortAddresses: [primary]\nhealthzBindAddress: '0'\nconntrack: {maxPerCore: 0}\n",
         "bindAddress: 'fd00::1'\nipvs: {scheduler: mh}\niptables: {masqueradeBit: 15}",
         "ipvs: {scheduler: mh, schedulerFlags: []}",
+        "ipvs: {tcpTimeout: matchKeepalive}",
     ] {
         let first = resolved(&ours(fields));
         let again = resolved(&first.document().to_string());

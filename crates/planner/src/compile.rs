@@ -408,6 +408,11 @@ impl Compiler {
         let timeouts = self.config.kernel_settings.timeouts;
         keys.timeouts = tables.timeouts != timeouts;
         tables.timeouts = timeouts;
+        let daemons = self.config.kernel_settings.sync.daemons();
+        if tables.sync_daemons != daemons {
+            keys.sync_daemons.extend(daemons.keys());
+            tables.sync_daemons = daemons;
+        }
         keys
     }
 

@@ -6,6 +6,7 @@ mod fields;
 mod files;
 mod flags;
 mod page;
+mod sync;
 
 use std::time::Duration;
 

@@ -207,6 +207,8 @@ fn is_of_node(op: &Op) -> bool {
         op,
         Op::SetSysctl(..)
             | Op::SetTimeouts(_)
+            | Op::StopSyncDaemon(_)
+            | Op::StartSyncDaemon(_)
             | Op::CreateSet(..)
             | Op::ReplaceSet(..)
             | Op::DestroySet(_)

@@ -4,7 +4,7 @@ use ipnetwork::IpNetwork;
 use ipvs::{Scheduler, ServiceFlags, Timeouts};
 use model::config::{
     ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade,
-    NodePortAddresses, ServiceLimits,
+    NodePortAddresses, ServiceLimits, SyncMode, SyncSettings,
 };
 
 use super::super::show::put;
@@ -74,6 +74,7 @@ fn fields_of_kube_proxy() {
                 udp_timeout: Duration::from_secs(8),
                 udp_stream_timeout: Duration::from_secs(9),
             },
+            ..KernelSettings::default()
         },
         ..NodeConfig::new("node1")
     };
@@ -87,7 +88,8 @@ fn fields_of_our_own_kind() {
     let resolved = resolved(&ours(
         "drainTimeout: 0s\nudpDrainTimeout: 1m\ncutLostEndpoints: true\nacceptServedTraffic: true\n\
          protectedCIDRs: [10.1.0.0/16]\nexternalIPPolicy: AllowList\nallowedExternalCIDRs: [192.0.2.0/24]\n\
-         iptables: {dropBit: 1}\nipvs: {scheduler: sh, schedulerFlags: [sh-fallback, sh-port]}\n\
+         iptables: {dropBit: 1}\nipvs: {scheduler: sh, schedulerFlags: [sh-fallback, sh-port], \
+                sync: {role: both, interface: eth1, syncID: 51, group: 'ff05::81', port: 9000, ttl: 2, maxLength: 1400}}\n\
          protectedHostPorts: [2222, 8472]\nhealthzBindAddress: 0.0.0.0:9999\nmetricsBindAddress: '0'\n\
          serviceLimits: {addresses: 1, sourceRanges: 2, entries: 3, realServers: 4}\n\
          iptablesBackend: nft\nserviceMetrics: service\nwatchedNodes: own\n",
@@ -112,6 +114,18 @@ fn fields_of_our_own_kind() {
             source_ranges: 2,
             entries: 3,
             real_servers: 4,
+        },
+        kernel_settings: KernelSettings {
+            sync: SyncSettings {
+                role: SyncMode::Both,
+                interface: "eth1".to_owned(),
+                sync_id: 51,
+                group: "ff05::81".parse().expect("an address"),
+                port: 9000,
+                time_to_live: 2,
+                maximum_length: 1400,
+            },
+            ..KernelSettings::default()
         },
         ..NodeConfig::new("host")
     };

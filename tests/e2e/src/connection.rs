@@ -1,16 +1,18 @@
-//! A long-lived connection.
+//! Long-lived connections.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::parse;
 use crate::socket::{Protocol, connect};
+use crate::speed::scaled;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -67,6 +69,53 @@ impl LongLived {
     }
 }
 
+/// Many TCP connections over which a line is exchanged on demand.
+#[derive(Debug)]
+pub struct Kept {
+    connections: Vec<(TcpStream, String)>,
+}
+
+impl Kept {
+    /// Opens `count` connections and exchanges a line over each.
+    ///
+    /// # Errors
+    /// If one is not opened, or no pod is at its other end.
+    pub fn open(from: &Namespace, target: SocketAddr, count: usize) -> Outcome<Self> {
+        let open = || -> io::Result<(TcpStream, String)> {
+            let stream = connect(Protocol::Tcp, None, target, TIMEOUT)?;
+            let pod = exchange(&stream)?;
+            Ok((stream, pod))
+        };
+        let connections = from.run(|| (0..count).map(|_| open()).collect::<io::Result<_>>());
+        let connections = connections.context(|| format!("connecting to {target}"))?;
+        Ok(Self { connections })
+    }
+
+    /// Returns the names of the pods at the other ends.
+    #[must_use]
+    pub fn pods(&self) -> BTreeSet<&str> {
+        let pods = self.connections.iter();
+        pods.map(|(_, pod)| pod.as_str()).collect()
+    }
+
+    /// Exchanges a line over each connection, all within the time limit of one. Returns the number
+    /// of connections over which the same pod answered.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        let end = Instant::now() + scaled(TIMEOUT);
+        let sent: Vec<_> = (self.connections.iter())
+            .filter(|(stream, _)| ask(stream).is_ok())
+            .collect();
+        let answers = |(stream, pod): &&&(TcpStream, String)| {
+            let left = end.saturating_duration_since(Instant::now());
+            let set = stream.set_read_timeout(Some(left.max(PAUSE)));
+            set.and_then(|()| answer(stream))
+                .is_ok_and(|answer| answer == *pod)
+        };
+        sent.iter().filter(answers).count()
+    }
+}
+
 fn talk(stream: &TcpStream, pod: &str, ended: &AtomicBool, count: &AtomicUsize) -> io::Result<()> {
     // One more line after `close` shows that the connection still works.
     let mut last = false;
@@ -83,8 +132,16 @@ fn talk(stream: &TcpStream, pod: &str, ended: &AtomicBool, count: &AtomicUsize) 
 }
 
 /// Sends a line and returns the name of the pod in the answer.
-fn exchange(mut stream: &TcpStream) -> io::Result<String> {
-    stream.write_all(b"still there?\n")?;
+fn exchange(stream: &TcpStream) -> io::Result<String> {
+    ask(stream)?;
+    answer(stream)
+}
+
+fn ask(mut stream: &TcpStream) -> io::Result<()> {
+    stream.write_all(b"still there?\n")
+}
+
+fn answer(stream: &TcpStream) -> io::Result<String> {
     let mut line = String::new();
     // The pod sends one line for each request, so that the buffer contains no part of a second one.
     BufReader::new(stream).read_line(&mut line)?;

@@ -20,6 +20,7 @@ mod api;
 mod connection;
 mod container;
 pub mod demo;
+mod failover;
 mod failure;
 mod flow;
 mod http;
@@ -46,8 +47,9 @@ mod wire;
 mod world;
 
 pub use api::{ApiServer, Path};
-pub use connection::LongLived;
+pub use connection::{Kept, LongLived};
 pub use container::image;
+pub use failover::Failover;
 pub use failure::{Context, Failure, Outcome, ensure};
 pub use flow::Flow;
 pub use http::{get, get_text};

@@ -215,7 +215,7 @@ fn only_a_master_changes_the_settings_of_the_synchronisation() {
         let mut config = NodeConfig::new("node1");
         config.kernel_settings.sync.role = role;
         let settings = sysctls(&config, Machine::default());
-        let setting = |name: &str| settings.get(name).map(|value| value.to_string());
+        let setting = |name: &str| settings.get(name).map(ToString::to_string);
         assert_eq!(
             setting("net.ipv4.vs.sync_threshold"),
             is_master.then(|| "0\t0".to_owned()),

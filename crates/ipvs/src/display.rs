@@ -84,6 +84,17 @@ fn socket(address: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
+/// Prints as `ipvsadm` names it: `master` or `backup`.
+impl fmt::Display for SyncRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Master => f.write_str("master"),
+            Self::Backup => f.write_str("backup"),
+            Self::Other(number) => write!(f, "state {number}"),
+        }
+    }
+}
+
 /// Prints as `master synchronisation daemon 7 on eth0`.
 impl fmt::Display for SyncDaemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,11 +104,6 @@ impl fmt::Display for SyncDaemon {
             sync_id,
             ..
         } = self;
-        match role {
-            SyncRole::Master => f.write_str("master")?,
-            SyncRole::Backup => f.write_str("backup")?,
-            SyncRole::Other(number) => write!(f, "state {number}")?,
-        }
-        write!(f, " synchronisation daemon {sync_id} on {interface}")
+        write!(f, "{role} synchronisation daemon {sync_id} on {interface}")
     }
 }

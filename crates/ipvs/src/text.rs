@@ -24,8 +24,10 @@
 
 mod parse;
 mod print;
+mod sync_daemon;
 #[cfg(test)]
 mod tests;
 
 pub use parse::{Line, ParseError, parse_line, parse_lines, scheduler_flag};
 pub use print::{print_real_server, print_service_selector, print_virtual_server, scheduler_flags};
+pub use sync_daemon::{parse_sync_daemon, print_sync_daemon};

@@ -69,7 +69,7 @@ pub enum Kind {
     Set,
     /// Rules of the packet filter.
     Rule,
-    /// Kernel settings and timeouts.
+    /// Kernel settings, timeouts and synchronisation daemons.
     Setting,
 }
 
@@ -88,7 +88,10 @@ impl Kind {
     #[must_use]
     pub fn of(op: &Op) -> Self {
         match op {
-            Op::SetSysctl(..) | Op::SetTimeouts(_) => Self::Setting,
+            Op::SetSysctl(..)
+            | Op::SetTimeouts(_)
+            | Op::StopSyncDaemon(_)
+            | Op::StartSyncDaemon(_) => Self::Setting,
             Op::CreateSet(..)
             | Op::ReplaceSet(..)
             | Op::AddEntry(..)
@@ -320,6 +323,8 @@ fn unowned(op: &Op) -> Group {
         | Op::DelDevice
         | Op::SetSysctl(..)
         | Op::SetTimeouts(_)
+        | Op::StopSyncDaemon(_)
+        | Op::StartSyncDaemon(_)
         | Op::CreateSet(..)
         | Op::ReplaceSet(..)
         | Op::DestroySet(_)
@@ -343,6 +348,8 @@ fn address(op: &Op) -> Option<IpAddr> {
         | Op::DelDevice
         | Op::SetSysctl(..)
         | Op::SetTimeouts(_)
+        | Op::StopSyncDaemon(_)
+        | Op::StartSyncDaemon(_)
         | Op::CreateSet(..)
         | Op::ReplaceSet(..)
         | Op::DestroySet(_)
@@ -366,7 +373,9 @@ fn address(op: &Op) -> Option<IpAddr> {
 /// Sort key of a change among those of its address: the order of a plan, then the entry's keys.
 fn place(op: &Op) -> (u8, Option<VirtualServerKey>, Option<RealServerKey>) {
     match op {
-        Op::SetSysctl(..) | Op::SetTimeouts(_) => (0, None, None),
+        Op::SetSysctl(..) | Op::SetTimeouts(_) | Op::StopSyncDaemon(_) | Op::StartSyncDaemon(_) => {
+            (0, None, None)
+        }
         Op::EnsureDevice => (1, None, None),
         Op::CreateSet(..) | Op::ReplaceSet(..) => (2, None, None),
         Op::AddEntry(..) => (3, None, None),

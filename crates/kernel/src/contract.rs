@@ -10,6 +10,7 @@ mod filter_state;
 mod readings;
 mod real_servers;
 mod stages;
+mod sync_daemons;
 mod virtual_servers;
 
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub fn cases() -> Vec<Case> {
         addresses::CASES,
         filter_state::CASES,
         stages::CASES,
+        sync_daemons::CASES,
         readings::CASES,
     ]
     .concat()

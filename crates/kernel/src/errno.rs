@@ -14,7 +14,8 @@ pub fn op_error(op: Op, errno: Errno) -> OpError {
 
 /// Returns the meaning of `errno` as an answer to `op`.
 ///
-/// Source: `ip_vs_genl_set_cmd`, `net/netfilter/ipvs/ip_vs_ctl.c`; `inet_rtm_newaddr`,
+/// Source: `ip_vs_genl_set_cmd`, `net/netfilter/ipvs/ip_vs_ctl.c`; `start_sync_thread`,
+/// `stop_sync_thread`, `net/netfilter/ipvs/ip_vs_sync.c`; `inet_rtm_newaddr`,
 /// `net/ipv4/devinet.c`; `inet6_rtm_newaddr`, `net/ipv6/addrconf.c`; Linux 6.1.
 #[must_use]
 pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
@@ -28,6 +29,8 @@ pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
         (libc::ENODEV, Op::DelDevice | Op::AddAddress(_) | Op::DelAddress(_)) => {
             OpErrorKind::NoDevice
         }
+        (libc::ENODEV, Op::StartSyncDaemon(_)) => OpErrorKind::NoSuchInterface,
+        (libc::ESRCH, Op::StopSyncDaemon(_)) => OpErrorKind::NoSuchSyncDaemon,
         (libc::EADDRNOTAVAIL, Op::DelAddress(_)) => OpErrorKind::NoSuchAddress,
         // A missing persistence engine has the same number.
         (libc::ENOENT, Op::AddVirtualServer(server) | Op::SetVirtualServer(server))
@@ -55,10 +58,10 @@ pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
 pub fn errno_of(kind: &OpErrorKind) -> Option<Errno> {
     let number = match kind {
         OpErrorKind::AlreadyExists | OpErrorKind::NotDummy => libc::EEXIST,
-        OpErrorKind::NoSuchVirtualServer => libc::ESRCH,
+        OpErrorKind::NoSuchVirtualServer | OpErrorKind::NoSuchSyncDaemon => libc::ESRCH,
         OpErrorKind::NoSuchRealServer | OpErrorKind::UnknownScheduler(_) => libc::ENOENT,
         OpErrorKind::NoSuchAddress => libc::EADDRNOTAVAIL,
-        OpErrorKind::NoDevice => libc::ENODEV,
+        OpErrorKind::NoDevice | OpErrorKind::NoSuchInterface => libc::ENODEV,
         OpErrorKind::NotPermitted => libc::EPERM,
         OpErrorKind::Ipv6Disabled => libc::EACCES,
         OpErrorKind::OutOfRange => libc::ERANGE,

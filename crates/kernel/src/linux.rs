@@ -149,6 +149,9 @@ impl Kernel for LinuxKernel {
             } = self;
             snapshot.node.missing = families.missing(virtual_servers, rules);
         }
+        if scope.sync_daemons {
+            self.virtual_servers.observe_sync_daemons(&mut snapshot)?;
+        }
         if scope.addresses {
             self.check_stop("the addresses")?;
             self.addresses.observe(&mut snapshot)?;

@@ -5,6 +5,7 @@ mod addresses;
 mod faults;
 mod filter_state;
 mod foreign;
+mod sync_daemons;
 #[cfg(test)]
 mod tests;
 mod virtual_servers;
@@ -23,6 +24,7 @@ use model::kernel::{ObserveError, OpError, OpErrorKind};
 use addresses::Addresses;
 pub use faults::{Fault, FaultRule, Held, Part, TornReading};
 use filter_state::FilterState;
+use sync_daemons::SyncDaemons;
 use virtual_servers::VirtualServers;
 
 /// Number of changes in one send, as in [`crate::linux`].
@@ -45,6 +47,7 @@ struct State {
     addresses: Addresses,
     filter_state: FilterState,
     timeouts: Timeouts,
+    sync_daemons: SyncDaemons,
     counts: Counts,
     faults: BTreeMap<u64, Fault>,
     held: BTreeMap<Held, FaultRule>,
@@ -65,6 +68,7 @@ impl Default for State {
                 tcp_fin: Duration::from_secs(120),
                 udp: Duration::from_secs(300),
             },
+            sync_daemons: SyncDaemons::default(),
             counts: Counts::default(),
             faults: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -103,6 +107,7 @@ impl MemoryKernel {
             state.virtual_servers.set(tables);
             state.addresses.set(tables);
             state.filter_state.set(tables);
+            state.sync_daemons.set(tables);
         }
         kernel
     }
@@ -167,6 +172,9 @@ impl State {
         if scope.settings {
             snapshot.tables.timeouts = self.timeouts;
         }
+        if scope.sync_daemons {
+            self.sync_daemons.read(&mut snapshot);
+        }
         self.virtual_servers
             .read(&scope.virtual_servers, &mut snapshot);
         if scope.addresses {
@@ -215,6 +223,8 @@ impl State {
                 set_timeouts(&mut self.timeouts, timeouts);
                 Ok(())
             }
+            Op::StopSyncDaemon(role) => self.sync_daemons.stop(*role),
+            Op::StartSyncDaemon(daemon) => self.sync_daemons.start(daemon, &self.addresses),
             Op::CreateSet(name, header) => self.filter_state.create_set(name, *header),
             Op::ReplaceSet(name, set) => self.filter_state.replace_set(name, set),
             Op::AddEntry(name, entry) => self.filter_state.add_entry(name, *entry),

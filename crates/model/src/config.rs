@@ -1,11 +1,11 @@
 //! The resolved configuration: complete and validated; every field has a value.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use ipvs::{Scheduler, ServiceFlags};
+use ipvs::{Scheduler, ServiceFlags, SyncDaemon, SyncRole};
 
 use crate::names::Name;
 use crate::policy::{LabelSelector, PolicyField, PolicyRule};
@@ -169,6 +169,92 @@ pub struct KernelSettings {
     pub timeouts: IpvsTimeouts,
     /// Settings of the connection tracker.
     pub conntrack: ConntrackSettings,
+    /// Synchronisation daemons.
+    pub sync: SyncSettings,
+}
+
+/// Settings of the synchronisation daemons, which the node starts with equal settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncSettings {
+    /// Roles of the node. The other roles are not managed.
+    pub role: SyncMode,
+    /// Interface for the multicast packets; not empty if there is a role.
+    pub interface: String,
+    /// Identifier of the group of directors. A backup ignores messages of other identifiers.
+    pub sync_id: u8,
+    /// Multicast group. The kernel refuses other addresses (`ip_vs_genl_new_daemon`,
+    /// net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+    pub group: IpAddr,
+    /// UDP port, above zero.
+    pub port: u16,
+    /// Time to live of the packets, above zero.
+    pub time_to_live: u8,
+    /// Maximum length of a message in bytes; zero uses the kernel's default, which depends on the
+    /// MTU of the interface.
+    pub maximum_length: u16,
+}
+
+/// Roles of the node in the synchronisation of connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncMode {
+    /// No synchronisation daemon is managed.
+    #[default]
+    None,
+    /// The node sends its connections.
+    Master,
+    /// The node receives connections.
+    Backup,
+    /// The node sends and receives connections.
+    Both,
+}
+
+impl SyncMode {
+    /// Returns the roles.
+    #[must_use]
+    pub fn roles(self) -> &'static [SyncRole] {
+        match self {
+            Self::None => &[],
+            Self::Master => &[SyncRole::Master],
+            Self::Backup => &[SyncRole::Backup],
+            Self::Both => &[SyncRole::Master, SyncRole::Backup],
+        }
+    }
+}
+
+/// Returns the kernel's defaults (`start_sync_thread`, net/netfilter/ipvs/ip_vs_sync.c, Linux 6.1).
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            role: SyncMode::None,
+            interface: String::new(),
+            sync_id: 0,
+            group: Ipv4Addr::new(224, 0, 0, 81).into(),
+            port: 8848,
+            time_to_live: 1,
+            maximum_length: 0,
+        }
+    }
+}
+
+impl SyncSettings {
+    /// Returns the daemons to run.
+    #[must_use]
+    pub fn daemons(&self) -> BTreeMap<SyncRole, SyncDaemon> {
+        let roles = self.role.roles().iter();
+        roles.map(|role| (*role, self.daemon(*role))).collect()
+    }
+
+    fn daemon(&self, role: SyncRole) -> SyncDaemon {
+        SyncDaemon {
+            role,
+            interface: self.interface.as_str().into(),
+            sync_id: self.sync_id.into(),
+            maximum_length: Some(self.maximum_length).filter(|length| *length > 0),
+            group: Some(self.group),
+            port: Some(self.port),
+            time_to_live: Some(self.time_to_live),
+        }
+    }
 }
 
 /// Idle timeouts of connections in the IPVS table, from kube-proxy's `ipvs` section. Zero leaves
@@ -239,6 +325,7 @@ impl Default for KernelSettings {
                 udp_timeout: Duration::ZERO,
                 udp_stream_timeout: Duration::ZERO,
             },
+            sync: SyncSettings::default(),
         }
     }
 }

@@ -12,7 +12,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipset::{Entry, Header, Set, SetName};
-use ipvs::{AddressFamily, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey};
+use ipvs::{
+    AddressFamily, RealServer, RealServerKey, SyncDaemon, SyncRole, Timeouts, VirtualServer,
+    VirtualServerKey,
+};
 
 pub use self::apply::set_timeouts;
 pub use self::gate::DependencyGate;
@@ -28,6 +31,10 @@ pub enum Op {
     SetSysctl(Name, Name),
     /// Set the idle timeouts of IPVS; a zero leaves the kernel's value unchanged.
     SetTimeouts(Timeouts),
+    /// Stop the synchronisation daemon of this role.
+    StopSyncDaemon(SyncRole),
+    /// Start a synchronisation daemon.
+    StartSyncDaemon(SyncDaemon),
     /// Create an empty set.
     CreateSet(SetName, Header),
     /// Replace the set of this name atomically. Rules that use it remain in place.
@@ -73,6 +80,9 @@ impl Op {
                 keys.sysctls.insert(name.clone());
             }
             Self::SetTimeouts(_) => keys.timeouts = true,
+            Self::StopSyncDaemon(role) | Self::StartSyncDaemon(SyncDaemon { role, .. }) => {
+                keys.sync_daemons.insert(*role);
+            }
             Self::CreateSet(set, _) | Self::ReplaceSet(set, _) | Self::DestroySet(set) => {
                 keys.sets.insert(set.clone());
             }
@@ -115,6 +125,7 @@ impl Op {
     pub fn effect(&self) -> OpEffect {
         match self {
             Self::EnsureDevice
+            | Self::StartSyncDaemon(_)
             | Self::AddAddress(_)
             | Self::AddVirtualServer(_)
             | Self::AddRealServer(..)
@@ -131,7 +142,8 @@ impl Op {
             | Self::DelAddress(_)
             | Self::DelDevice
             | Self::DelEntry(..)
-            | Self::DestroySet(_) => OpEffect::Delete,
+            | Self::DestroySet(_)
+            | Self::StopSyncDaemon(_) => OpEffect::Delete,
         }
     }
 }
@@ -171,6 +183,8 @@ impl fmt::Display for Op {
                 tcp_fin.as_secs(),
                 udp.as_secs()
             ),
+            Self::StopSyncDaemon(role) => write!(f, "stop the {role} synchronisation daemon"),
+            Self::StartSyncDaemon(daemon) => write!(f, "start the {daemon}"),
             Self::CreateSet(set, header) => write!(f, "create set {set} {header}"),
             Self::ReplaceSet(set, _) => write!(f, "replace set {set}"),
             Self::AddEntry(set, entry) => write!(f, "add {entry} to set {set}"),

@@ -28,6 +28,8 @@ pub struct Scope {
     pub rules: bool,
     /// True to read kernel settings and the properties of the machine.
     pub settings: bool,
+    /// True to read the synchronisation daemons.
+    pub sync_daemons: bool,
 }
 
 impl Scope {
@@ -38,6 +40,7 @@ impl Scope {
         sets: SetSelection::All,
         rules: true,
         settings: true,
+        sync_daemons: true,
     };
 
     /// No part.
@@ -47,6 +50,7 @@ impl Scope {
         sets: SetSelection::Only(BTreeSet::new()),
         rules: false,
         settings: false,
+        sync_daemons: false,
     };
 
     /// Returns the scope that reads `keys`.
@@ -63,6 +67,7 @@ impl Scope {
             ),
             rules: !keys.rules.is_empty(),
             settings: keys.timeouts || !keys.sysctls.is_empty(),
+            sync_daemons: !keys.sync_daemons.is_empty(),
         }
     }
 }
@@ -163,6 +168,9 @@ impl Snapshot {
             self.tables.timeouts = read.tables.timeouts;
             self.node.machine = read.node.machine;
             self.node.missing = read.node.missing;
+        }
+        if scope.sync_daemons {
+            self.tables.sync_daemons = read.tables.sync_daemons;
         }
     }
 

@@ -2,7 +2,7 @@
 
 /// Every setting below `/proc/sys` that a node's tables may name, in order, with dots between the
 /// parts of the path. A reading of the settings returns those of them that the kernel has.
-pub const KNOWN: [&str; 14] = [
+pub const KNOWN: [&str; 16] = [
     "net.ipv4.conf.all.arp_announce",
     "net.ipv4.conf.all.arp_ignore",
     "net.ipv4.ip_forward",
@@ -10,6 +10,8 @@ pub const KNOWN: [&str; 14] = [
     "net.ipv4.vs.conntrack",
     "net.ipv4.vs.expire_nodest_conn",
     "net.ipv4.vs.expire_quiescent_template",
+    "net.ipv4.vs.sync_refresh_period",
+    "net.ipv4.vs.sync_threshold",
     "net.netfilter.nf_conntrack_buckets",
     "net.netfilter.nf_conntrack_max",
     "net.netfilter.nf_conntrack_tcp_be_liberal",

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use ipset::{Entry, Set, SetName};
 use ipvs::{
-    AddressFamily, Protocol, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey,
+    AddressFamily, Protocol, RealServer, RealServerKey, SyncDaemon, SyncRole, Timeouts,
+    VirtualServer, VirtualServerKey,
 };
 use litemap::LiteMap;
 
@@ -39,6 +40,9 @@ pub struct NodeTables {
     /// unchanged, as it does for the kernel (`ip_vs_set_timeout`, net/netfilter/ipvs/ip_vs_ctl.c,
     /// Linux 6.1).
     pub timeouts: Timeouts,
+    /// Synchronisation daemons of IPVS; `SyncDaemon::role` equals the map's key. In desired tables
+    /// a setting that is `None` may have any value, and a role without daemon is not managed.
+    pub sync_daemons: BTreeMap<SyncRole, SyncDaemon>,
 }
 
 /// A virtual server and its real servers.
@@ -158,6 +162,8 @@ pub struct TableKeys {
     pub sysctls: BTreeSet<Name>,
     /// True if the idle timeouts are meant.
     pub timeouts: bool,
+    /// Roles of synchronisation daemons.
+    pub sync_daemons: BTreeSet<SyncRole>,
     /// True if the dummy device is meant.
     pub device: bool,
 }
@@ -182,6 +188,7 @@ impl TableKeys {
             || !self.rules.is_disjoint(&other.rules)
             || !self.sysctls.is_disjoint(&other.sysctls)
             || (self.timeouts && other.timeouts)
+            || !self.sync_daemons.is_disjoint(&other.sync_daemons)
             || (self.device && other.device)
     }
 
@@ -198,6 +205,7 @@ impl TableKeys {
         self.rules.extend(other.rules);
         self.sysctls.extend(other.sysctls);
         self.timeouts |= other.timeouts;
+        self.sync_daemons.extend(other.sync_daemons);
         self.device |= other.device;
     }
 
@@ -212,6 +220,7 @@ impl TableKeys {
             rules: tables.rules.keys().copied().collect(),
             sysctls: tables.sysctls.keys().cloned().collect(),
             timeouts: tables.timeouts != Timeouts::default(),
+            sync_daemons: tables.sync_daemons.keys().copied().collect(),
             device: false,
         }
     }

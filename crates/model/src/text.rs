@@ -19,6 +19,8 @@
 //! net.ipv4.vs.conntrack = 1
 //! # timeouts
 //! --set 900 120 300
+//! # sync
+//! --start-daemon master --mcast-interface eth0 --syncid 7
 //! # node
 //! kernel 6.1
 //! processors 4
@@ -29,7 +31,8 @@
 //! ```
 //!
 //! Each section is an input of its tool: `ipvsadm-restore`, `ipset restore`, `iptables-restore
-//! --noflush`, `ip6tables-restore --noflush`, `sysctl -p`, `ipvsadm`. The addresses have no tool.
+//! --noflush`, `ip6tables-restore --noflush`, `sysctl -p`, and for the last two `ipvsadm`. The
+//! addresses have no tool.
 //!
 //! The last two sections are not tables. [`print_saved`] adds them, so that the text describes all
 //! that a comparison needs; the lines of interfaces are those of `ip -o addr`.
@@ -40,6 +43,7 @@
 mod connections;
 mod node;
 mod saved;
+mod sync_daemons;
 mod sysctl;
 #[cfg(test)]
 mod tests;
@@ -50,7 +54,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use ipvs::text::{Line, parse_line, print_real_server, print_virtual_server};
+use ipvs::text::{Line, parse_line, print_real_server, print_sync_daemon, print_virtual_server};
 use ipvs::{AddressFamily, VirtualServerKey};
 
 use crate::rules::Rules;
@@ -140,6 +144,14 @@ pub fn timeout_lines(tables: &NodeTables) -> Vec<String> {
     timeouts::print(tables.timeouts)
 }
 
+/// Returns the synchronisation daemons as arguments of `ipvsadm`, the master first:
+/// `--start-daemon master --mcast-interface eth0 --syncid 7`.
+#[must_use]
+pub fn sync_daemon_lines(tables: &NodeTables) -> Vec<String> {
+    let daemons = tables.sync_daemons.values();
+    daemons.map(print_sync_daemon).collect()
+}
+
 fn lines_of(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
@@ -192,12 +204,13 @@ enum Section {
     Rules(AddressFamily),
     Sysctl,
     Timeouts,
+    Sync,
     Node,
     Connections,
 }
 
 impl Section {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Ipvs,
         Self::Addresses,
         Self::Ipset,
@@ -206,6 +219,7 @@ impl Section {
         Self::Rules(AddressFamily::Ipv6),
         Self::Sysctl,
         Self::Timeouts,
+        Self::Sync,
         Self::Node,
         Self::Connections,
     ];
@@ -220,6 +234,7 @@ impl Section {
             Self::Rules(AddressFamily::Ipv6) => "rules6",
             Self::Sysctl => "sysctl",
             Self::Timeouts => "timeouts",
+            Self::Sync => "sync",
             Self::Node => "node",
             Self::Connections => "connections",
         }
@@ -234,6 +249,7 @@ impl Section {
             Self::Rules(family) => tables.rules.get(&family).map(rule_lines),
             Self::Sysctl => Some(sysctl_lines(tables)).filter(|lines| !lines.is_empty()),
             Self::Timeouts => Some(timeout_lines(tables)).filter(|lines| !lines.is_empty()),
+            Self::Sync => Some(sync_daemon_lines(tables)).filter(|lines| !lines.is_empty()),
             Self::AllRules | Self::Node | Self::Connections => None,
         }
     }
@@ -259,6 +275,7 @@ impl Section {
             }
             Self::Sysctl => tables.sysctls = sysctl::parse(lines)?,
             Self::Timeouts => tables.timeouts = timeouts::parse(lines)?,
+            Self::Sync => tables.sync_daemons = sync_daemons::parse(lines)?,
             Self::Node => saved.node = node::parse(lines)?,
             Self::Connections => saved.connections = connections::parse(lines)?,
             Self::AllRules => {

@@ -28,11 +28,11 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ipvs::AddressFamily;
+use ipvs::{AddressFamily, SyncRole};
 use model::Code;
 use model::cluster::PolicyScope;
 use model::names::ObjectName;
-use model::tables::WithoutLocal;
+use model::tables::{NodeTables, WithoutLocal};
 use prometheus::core::Collector as _;
 use prometheus::{Registry, TextEncoder};
 
@@ -171,6 +171,7 @@ impl Metrics {
         for sign in Sign::ALL {
             self.second_proxy(sign, false);
         }
+        self.sync_daemons(&NodeTables::default(), &NodeTables::default());
         set(&handles.large_services, &[], 0.0);
         set(&handles.waiting_entries, &[], 0.0);
         for result in ["ok", "failed"] {
@@ -392,6 +393,17 @@ impl Metrics {
             .conntrack_deleted
             .with_label_values(&family)
             .inc_by(deleted);
+    }
+
+    /// Sets the wanted and the running synchronisation daemons.
+    pub fn sync_daemons(&self, wanted: &NodeTables, running: &NodeTables) {
+        for role in [SyncRole::Master, SyncRole::Backup] {
+            for (state, tables) in [("wanted", wanted), ("running", running)] {
+                let count = u8::from(tables.sync_daemons.contains_key(&role));
+                let labels = [&*role.to_string(), state];
+                set(&self.handles.sync_daemons, &labels, count.into());
+            }
+        }
     }
 
     /// Sets the number of foreign virtual servers.

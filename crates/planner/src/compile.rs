@@ -406,6 +406,11 @@ impl Compiler {
         let timeouts = timeouts(&self.config.kernel_settings, machine);
         keys.timeouts = tables.timeouts != timeouts;
         tables.timeouts = timeouts;
+        let daemons = self.config.kernel_settings.sync.daemons();
+        if tables.sync_daemons != daemons {
+            keys.sync_daemons.extend(daemons.keys());
+            tables.sync_daemons = daemons;
+        }
         keys
     }
 

@@ -7,6 +7,7 @@ mod order;
 mod plan_builder;
 mod release;
 mod rules;
+mod sync_daemons;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub use self::between::between;
 use self::filter_state::NodePort;
 use self::plan_builder::PlanBuilder;
 pub use self::release::{captured, captured_scope, release};
+pub use self::sync_daemons::sync_daemon_runs;
 
 /// Objects that kube-ipvs owns (deviation D13), and the policy for deletions.
 ///

@@ -26,7 +26,7 @@ mod testing;
 pub use compile::{Compiler, compile, compile_with_claims, lint};
 pub use diff::{
     Ownership, Retire, between, captured, captured_scope, cleanup, diff, diff_keys, drains,
-    is_adopted, is_marked, release,
+    is_adopted, is_marked, release, sync_daemon_runs,
 };
 pub use explain::{
     EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServedSite,

@@ -8,6 +8,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipvs::SyncRole;
 use model::config::{ConntrackSettings, KernelSettings, NodeConfig};
 use model::finding::{Code, Finding};
 use model::names::{Name, ObjectName};
@@ -39,9 +40,19 @@ pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, N
         ("net.ipv4.conf.all.arp_announce", "2"),
     ];
     let strict_arp = config.strict_arp.then_some(strict_arp);
+    // By default only a connection's third packet of the client is sent, then every 50th. With 0 0
+    // the refresh period decides: a connection is sent once it is established, and again when its
+    // backup's timer is 10 s late (`ip_vs_sync_conn_needed`, net/netfilter/ipvs/ip_vs_sync.c).
+    let master = [
+        ("net.ipv4.vs.sync_refresh_period", "10"),
+        ("net.ipv4.vs.sync_threshold", "0\t0"),
+    ];
+    let roles = config.kernel_settings.sync.role.roles();
+    let master = roles.contains(&SyncRole::Master).then_some(master);
     let conntrack = conntrack(&config.kernel_settings, machine);
     (always.into_iter())
         .chain(strict_arp.into_iter().flatten())
+        .chain(master.into_iter().flatten())
         .chain(machine.kernel.and_then(conn_reuse_mode))
         .map(|(name, value)| (name.into(), value.into()))
         .chain(conntrack)

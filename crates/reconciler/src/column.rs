@@ -20,16 +20,19 @@ pub enum Column {
     Rules,
     /// Kernel settings.
     Settings,
+    /// Synchronisation daemons.
+    SyncDaemons,
 }
 
 impl Column {
     /// All columns, in the order in which they are read.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::VirtualServers,
         Self::Addresses,
         Self::Sets,
         Self::Rules,
         Self::Settings,
+        Self::SyncDaemons,
     ];
 
     /// Returns the name used as a metric label.
@@ -41,6 +44,7 @@ impl Column {
             Self::Sets => "sets",
             Self::Rules => "rules",
             Self::Settings => "settings",
+            Self::SyncDaemons => "sync_daemons",
         }
     }
 
@@ -68,6 +72,10 @@ impl Column {
                 settings: true,
                 ..nothing
             },
+            Self::SyncDaemons => Scope {
+                sync_daemons: true,
+                ..nothing
+            },
         }
     }
 
@@ -85,6 +93,7 @@ impl Column {
                 keys.sysctls.extend(tables.sysctls.keys().cloned());
                 keys.timeouts = true;
             }
+            Self::SyncDaemons => keys.sync_daemons.extend(tables.sync_daemons.keys()),
         }
     }
 }
@@ -93,6 +102,7 @@ impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::VirtualServers => f.write_str("virtual servers"),
+            Self::SyncDaemons => f.write_str("synchronisation daemons"),
             column => f.write_str(column.name()),
         }
     }
@@ -132,6 +142,9 @@ pub(crate) fn restrict(keys: &mut TableKeys, known: &BTreeSet<Column>, live: &Sn
     if !knows(Column::Settings) {
         keys.sysctls.clear();
         keys.timeouts = false;
+    }
+    if !knows(Column::SyncDaemons) {
+        keys.sync_daemons.clear();
     }
     let guards = [Column::Addresses, Column::Sets, Column::Rules];
     if !guards.into_iter().all(knows) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipset::SetName;
-use ipvs::{AddressFamily, VirtualServerKey};
+use ipvs::{AddressFamily, SyncRole, VirtualServerKey};
 use model::names::Name;
 use model::tables::TableKeys;
 
@@ -18,6 +18,8 @@ use crate::column::Column;
 pub enum EntryKey {
     /// The idle timeouts of IPVS.
     Timeouts,
+    /// The synchronisation daemon of a role.
+    SyncDaemon(SyncRole),
     /// The dummy device.
     Device,
     /// A set with its entries.
@@ -37,8 +39,9 @@ impl EntryKey {
     pub(crate) const FIRST: Self = Self::Timeouts;
 
     /// All values of [`Self::kind`].
-    pub const KINDS: [&str; 7] = [
+    pub const KINDS: [&str; 8] = [
         "timeouts",
+        "sync_daemon",
         "device",
         "set",
         "rules",
@@ -52,6 +55,7 @@ impl EntryKey {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Timeouts => "timeouts",
+            Self::SyncDaemon(_) => "sync_daemon",
             Self::Device => "device",
             Self::Set(_) => "set",
             Self::Rules(_) => "rules",
@@ -70,6 +74,7 @@ impl EntryKey {
             Self::Set(_) => Column::Sets,
             Self::Rules(_) => Column::Rules,
             Self::Timeouts | Self::Sysctl(_) => Column::Settings,
+            Self::SyncDaemon(_) => Column::SyncDaemons,
         }
     }
 
@@ -104,6 +109,9 @@ impl EntryKey {
             }
             Self::Device => keys.device = true,
             Self::Timeouts => keys.timeouts = true,
+            Self::SyncDaemon(role) => {
+                keys.sync_daemons.insert(*role);
+            }
         }
     }
 
@@ -128,6 +136,9 @@ impl EntryKey {
             }
             Self::Device => keys.device = false,
             Self::Timeouts => keys.timeouts = false,
+            Self::SyncDaemon(role) => {
+                keys.sync_daemons.remove(role);
+            }
         }
     }
 
@@ -144,6 +155,7 @@ impl EntryKey {
             .chain(keys.rules.iter().copied().map(Self::Rules))
             .chain(keys.sysctls.iter().cloned().map(Self::Sysctl))
             .chain(keys.timeouts.then_some(Self::Timeouts))
+            .chain(keys.sync_daemons.iter().copied().map(Self::SyncDaemon))
             .chain(keys.device.then_some(Self::Device))
     }
 }
@@ -152,6 +164,7 @@ impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeouts => f.write_str("IPVS timeouts"),
+            Self::SyncDaemon(role) => write!(f, "{role} synchronisation daemon"),
             Self::Device => write!(f, "device {}", model::DEVICE),
             Self::Set(name) => write!(f, "set {name}"),
             Self::Rules(family) => write!(f, "{family} rules"),

@@ -144,6 +144,7 @@ impl Pending {
             rules: std::mem::take(&mut part.rules),
             sysctls: std::mem::take(&mut part.sysctls),
             timeouts: std::mem::take(&mut part.timeouts),
+            sync_daemons: std::mem::take(&mut part.sync_daemons),
             device: std::mem::take(&mut part.device),
         };
         if part.is_empty() {

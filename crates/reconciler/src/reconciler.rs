@@ -366,7 +366,8 @@ fn treat_missing_as_deleted(op: &Op, error: OpError) -> Result<(), OpError> {
     match (op, error.kind()) {
         (Op::DelVirtualServer(_), OpErrorKind::NoSuchVirtualServer)
         | (Op::DelRealServer(..), OpErrorKind::NoSuchRealServer)
-        | (Op::DelAddress(_), OpErrorKind::NoSuchAddress) => Ok(()),
+        | (Op::DelAddress(_), OpErrorKind::NoSuchAddress)
+        | (Op::StopSyncDaemon(_), OpErrorKind::NoSuchSyncDaemon) => Ok(()),
         _ => Err(error),
     }
 }

@@ -111,6 +111,12 @@ impl Reconciler {
                 let (wanted, exists) = (tables.sysctls.get(name), live.sysctls.get(name));
                 (wanted.is_some(), exists.is_some(), wanted == exists)
             }
+            EntryKey::SyncDaemon(role) => {
+                let (wanted, exists) = (tables.sync_daemons.get(role), live.sync_daemons.get(role));
+                let equal = wanted
+                    .is_none_or(|wanted| planner::sync_daemon_runs(&live.sync_daemons, wanted));
+                (wanted.is_some(), exists.is_some(), equal)
+            }
             EntryKey::Timeouts => (true, true, tables.timeouts == live.timeouts),
         };
         let task = Task::Retry(entry.clone());

@@ -3,6 +3,7 @@ mod beside_faults;
 mod drains;
 mod faults;
 mod large;
+mod sync_daemons;
 mod udp_drains;
 mod writers;
 

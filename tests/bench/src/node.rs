@@ -188,7 +188,9 @@ enum Part {
 
 fn part(op: &Op) -> Part {
     match op {
-        Op::SetSysctl(..) | Op::SetTimeouts(_) => Part::Settings,
+        Op::SetSysctl(..) | Op::SetTimeouts(_) | Op::StopSyncDaemon(_) | Op::StartSyncDaemon(_) => {
+            Part::Settings
+        }
         Op::CreateSet(..)
         | Op::ReplaceSet(..)
         | Op::AddEntry(..)

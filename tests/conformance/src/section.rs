@@ -28,6 +28,8 @@ pub enum Section {
     Sysctl,
     /// The idle timeouts, as `ipvsadm --set` takes them.
     Timeouts,
+    /// The synchronisation daemons, as `ipvsadm --start-daemon` takes them.
+    Sync,
 }
 
 /// A node's tables as lines, by section.
@@ -35,7 +37,7 @@ pub type Lines = BTreeMap<Section, Vec<String>>;
 
 impl Section {
     /// Every section, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ipvs,
         Self::Addresses,
         Self::Ipset,
@@ -44,6 +46,7 @@ impl Section {
         Self::Rules6,
         Self::Sysctl,
         Self::Timeouts,
+        Self::Sync,
     ];
 
     /// Returns its name.
@@ -58,6 +61,7 @@ impl Section {
             Self::Rules6 => "rules6",
             Self::Sysctl => "sysctl",
             Self::Timeouts => "timeouts",
+            Self::Sync => "sync",
         }
     }
 
@@ -81,7 +85,7 @@ impl Section {
 }
 
 /// Headings of [`text::print`].
-const HEADINGS: [&str; 7] = [
+const HEADINGS: [&str; 8] = [
     "ipvs",
     "addresses",
     "ipset",
@@ -89,6 +93,7 @@ const HEADINGS: [&str; 7] = [
     "rules6",
     "sysctl",
     "timeouts",
+    "sync",
 ];
 
 /// Returns all sections of `tables`.
@@ -125,6 +130,7 @@ pub fn of_text(printed: &str) -> Lines {
         (Section::Rules6, rule_lines(&part("rules6"))),
         (Section::Sysctl, owned(part("sysctl"))),
         (Section::Timeouts, owned(part("timeouts"))),
+        (Section::Sync, owned(part("sync"))),
     ])
 }
 

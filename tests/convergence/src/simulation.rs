@@ -404,7 +404,9 @@ impl Simulation {
                 keys.addresses.contains(address)
                     || (servers.iter()).any(|key| address_of(*key) == Some(*address))
             }
-            Subject::Device | Subject::Sysctl(_) | Subject::Timeouts => false,
+            Subject::Device | Subject::Sysctl(_) | Subject::Timeouts | Subject::SyncDaemon(_) => {
+                false
+            }
         });
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipset::{Entry, SetName};
-use ipvs::{AddressFamily, Protocol, RealServerKey, VirtualServerKey};
+use ipvs::{AddressFamily, Protocol, RealServerKey, SyncRole, VirtualServerKey};
 use model::names::Name;
 use model::{Desired, NodeConfig, Op};
 
@@ -25,6 +25,8 @@ pub enum Subject {
     Sysctl(Name),
     /// The idle timeouts.
     Timeouts,
+    /// The synchronisation daemon of a role.
+    SyncDaemon(SyncRole),
     /// A virtual server without its real servers.
     VirtualServer(VirtualServerKey),
     /// A real server.
@@ -38,6 +40,8 @@ impl Subject {
         match op {
             Op::SetSysctl(name, _) => Self::Sysctl(name.clone()),
             Op::SetTimeouts(_) => Self::Timeouts,
+            Op::StopSyncDaemon(role) => Self::SyncDaemon(*role),
+            Op::StartSyncDaemon(daemon) => Self::SyncDaemon(daemon.role),
             Op::CreateSet(set, _) | Op::ReplaceSet(set, _) | Op::DestroySet(set) => {
                 Self::Set(set.clone())
             }

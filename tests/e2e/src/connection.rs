@@ -1,16 +1,18 @@
-//! A long-lived connection.
+//! Long-lived connections.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::conversation::exchange;
+use crate::conversation::{answer, ask, exchange};
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::socket::{Protocol, connect};
+use crate::speed::scaled;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -64,6 +66,53 @@ impl LongLived {
         ended
             .map_err(|_| Failure::new("the connection's thread panicked"))?
             .context(|| "the long-lived connection broke")
+    }
+}
+
+/// Many TCP connections over which a line is exchanged on demand.
+#[derive(Debug)]
+pub struct Kept {
+    connections: Vec<(TcpStream, String)>,
+}
+
+impl Kept {
+    /// Opens `count` connections and exchanges a line over each.
+    ///
+    /// # Errors
+    /// If one is not opened, or no pod is at its other end.
+    pub fn open(from: &Namespace, target: SocketAddr, count: usize) -> Outcome<Self> {
+        let open = || -> io::Result<(TcpStream, String)> {
+            let stream = connect(Protocol::Tcp, None, target, TIMEOUT)?;
+            let pod = exchange(&stream)?;
+            Ok((stream, pod))
+        };
+        let connections = from.run(|| (0..count).map(|_| open()).collect::<io::Result<_>>());
+        let connections = connections.context(|| format!("connecting to {target}"))?;
+        Ok(Self { connections })
+    }
+
+    /// Returns the names of the pods at the other ends.
+    #[must_use]
+    pub fn pods(&self) -> BTreeSet<&str> {
+        let pods = self.connections.iter();
+        pods.map(|(_, pod)| pod.as_str()).collect()
+    }
+
+    /// Exchanges a line over each connection, all within the time limit of one. Returns the number
+    /// of connections over which the same pod answered.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        let end = Instant::now() + scaled(TIMEOUT);
+        let sent: Vec<_> = (self.connections.iter())
+            .filter(|(stream, _)| ask(stream).is_ok())
+            .collect();
+        let answers = |(stream, pod): &&&(TcpStream, String)| {
+            let left = end.saturating_duration_since(Instant::now());
+            let set = stream.set_read_timeout(Some(left.max(PAUSE)));
+            set.and_then(|()| answer(stream))
+                .is_ok_and(|answer| answer == *pod)
+        };
+        sent.iter().filter(answers).count()
     }
 }
 

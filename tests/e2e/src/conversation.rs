@@ -71,8 +71,18 @@ impl Conversation {
 }
 
 /// Sends a line and returns the name of the pod in the answer.
-pub(crate) fn exchange(mut stream: &TcpStream) -> io::Result<String> {
-    stream.write_all(b"still there?\n")?;
+pub(crate) fn exchange(stream: &TcpStream) -> io::Result<String> {
+    ask(stream)?;
+    answer(stream)
+}
+
+/// Sends a line.
+pub(crate) fn ask(mut stream: &TcpStream) -> io::Result<()> {
+    stream.write_all(b"still there?\n")
+}
+
+/// Returns the name of the pod in the answer to a line.
+pub(crate) fn answer(stream: &TcpStream) -> io::Result<String> {
     let mut line = String::new();
     // The pod sends one line for each request, so that the buffer contains no part of a second one.
     match BufReader::new(stream).read_line(&mut line)? {

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::codec::attributes::Nested;
+use crate::codec::attributes::{DaemonAttribute, Nested};
 use crate::codec::convert::{
     daemon_attributes, destination_attributes, destination_key_attributes, key_attributes,
     service_attributes, service_request, set_timeouts,
 };
 use crate::codec::{Command, CommandAttribute, DestinationAttribute, Message};
 use crate::types::{
-    RealServer, RealServerKey, SyncDaemon, Timeouts, VirtualServer, VirtualServerKey,
+    RealServer, RealServerKey, SyncDaemon, SyncRole, Timeouts, VirtualServer, VirtualServerKey,
 };
 
 /// One change.
@@ -35,12 +35,13 @@ pub enum Request {
     SetTimeouts(Timeouts),
     /// Start a synchronisation daemon.
     NewDaemon(SyncDaemon),
-    /// Stop the synchronisation daemon with this role and id; its other fields are ignored.
+    /// Stop the synchronisation daemon of this role. The kernel reads no other attribute
+    /// (`ip_vs_genl_del_daemon`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
     ///
     /// The kernel does not answer if it stops a daemon before its thread ever ran (`kthread_stop`
     /// returns `EINTR`, which netlink does not report; seen on Linux 6.1). The daemon is stopped,
     /// but the outcome is [`Failure::Lost`](netlink::Failure::Lost).
-    DelDaemon(SyncDaemon),
+    DelDaemon(SyncRole),
 }
 
 impl Request {
@@ -66,8 +67,11 @@ impl Request {
             Self::Zero(None) => Message::new(Command::Zero, Vec::new()),
             Self::Flush => Message::new(Command::Flush, Vec::new()),
             Self::SetTimeouts(timeouts) => set_timeouts(timeouts),
-            Self::NewDaemon(daemon) => with_daemon(Command::NewDaemon, daemon),
-            Self::DelDaemon(daemon) => with_daemon(Command::DelDaemon, daemon),
+            Self::NewDaemon(daemon) => with_daemon(Command::NewDaemon, daemon_attributes(daemon)),
+            Self::DelDaemon(role) => {
+                let role = DaemonAttribute::State(role.number());
+                with_daemon(Command::DelDaemon, vec![role])
+            }
         }
     }
 }
@@ -91,8 +95,8 @@ fn with_destination(
     )
 }
 
-fn with_daemon(command: Command, daemon: &SyncDaemon) -> Message {
-    let daemon = Nested::new(daemon_attributes(daemon));
+fn with_daemon(command: Command, daemon: Vec<DaemonAttribute>) -> Message {
+    let daemon = Nested::new(daemon);
     Message::new(command, vec![CommandAttribute::Daemon(daemon)])
 }
 
@@ -111,7 +115,7 @@ impl fmt::Display for Request {
             Self::Flush => f.write_str("delete all virtual servers"),
             Self::SetTimeouts(_) => f.write_str("set the timeouts"),
             Self::NewDaemon(daemon) => write!(f, "start {daemon}"),
-            Self::DelDaemon(daemon) => write!(f, "stop {daemon}"),
+            Self::DelDaemon(role) => write!(f, "stop {role} synchronisation daemon"),
         }
     }
 }

@@ -1,8 +1,11 @@
 use proptest::prelude::*;
 
-use super::{Line, parse_line, parse_lines, print_real_server, print_virtual_server};
-use crate::testing::{key, real_server, virtual_server};
-use crate::types::{Forwarding, ServiceFlags};
+use super::{
+    Line, parse_line, parse_lines, parse_sync_daemon, print_real_server, print_sync_daemon,
+    print_virtual_server,
+};
+use crate::testing::{key, real_server, sync_daemon, virtual_server};
+use crate::types::{Forwarding, ServiceFlags, SyncRole};
 
 /// Checks that `line` parses and prints as itself.
 fn check(line: &str) {
@@ -153,5 +156,33 @@ proptest! {
         let _ = parse_lines(&text);
         let _ = parse_line(&format!("-A {text}"));
         let _ = parse_line(&format!("-a -t 10.0.0.1:80 {text}"));
+    }
+}
+
+#[test]
+fn sync_daemons_that_do_not_parse_are_named() {
+    let start = "--start-daemon master --mcast-interface eth0 --syncid 7";
+    assert!(parse_sync_daemon(start).is_ok());
+    for (line, problem) in [
+        ("--mcast-interface eth0", "--start-daemon is missing"),
+        ("--start-daemon master", "--mcast-interface is missing"),
+        ("--start-daemon both", "`both` is neither master nor backup"),
+        (&format!("{start} --syncid 8"), "--syncid is given twice"),
+        (&format!("{start} --mcast-ttl"), "--mcast-ttl needs a value"),
+        (
+            &format!("{start} --mcast-ttl 256"),
+            "--mcast-ttl has an invalid value",
+        ),
+        (&format!("{start} --unicast 1"), "unknown option --unicast"),
+    ] {
+        assert_eq!(parse_sync_daemon(line), Err(problem.to_owned()), "{line}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn sync_daemons_parse_as_printed(daemon in sync_daemon()) {
+        prop_assume!(!matches!(daemon.role, SyncRole::Other(_)));
+        prop_assert_eq!(parse_sync_daemon(&print_sync_daemon(&daemon)), Ok(daemon));
     }
 }

@@ -57,7 +57,7 @@ fn a_master_and_a_backup_start_and_stop() {
         assert!(daemons[0].maximum_length > Some(1_000));
         let_threads_run();
         for role in [SyncRole::Master, SyncRole::Backup] {
-            assert_eq!(attempt(client, Request::DelDaemon(plain(role))), None);
+            assert_eq!(attempt(client, Request::DelDaemon(role)), None);
         }
         assert_eq!(client.sync_daemons().expect("read"), []);
     });
@@ -83,7 +83,7 @@ fn every_setting_of_a_daemon_reads_back() {
             let running = client.sync_daemons().expect("read");
             assert_eq!(running, std::slice::from_ref(&daemon));
             let_threads_run();
-            assert_eq!(attempt(client, Request::DelDaemon(daemon)), None);
+            assert_eq!(attempt(client, Request::DelDaemon(daemon.role)), None);
         }
     });
 }
@@ -98,7 +98,7 @@ fn daemons_are_refused_with_an_error_number() {
             "no interface"
         );
         assert_eq!(
-            attempt(client, Request::DelDaemon(master())),
+            attempt(client, Request::DelDaemon(SyncRole::Master)),
             Some(ErrorKind::NoSuchService),
             "none runs"
         );
@@ -108,5 +108,65 @@ fn daemons_are_refused_with_an_error_number() {
             attempt(client, Request::NewDaemon(master())),
             Some(ErrorKind::AlreadyExists)
         );
+    });
+}
+
+/// The kernel has no notifier for it: a daemon keeps its sockets, which send and receive nothing
+/// any more, also after an interface of the same name is back.
+#[test]
+fn daemons_outlive_their_interface() {
+    in_namespace(|client| {
+        add_interface();
+        for role in [SyncRole::Master, SyncRole::Backup] {
+            assert_eq!(attempt(client, Request::NewDaemon(plain(role))), None);
+        }
+        let running = client.sync_daemons().expect("read");
+        assert_eq!(running.len(), 2);
+        let has_joined = || {
+            let groups = std::fs::read_to_string("/proc/thread-self/net/igmp").expect("IPv4");
+            // 224.0.0.81 in the byte order of the machine.
+            groups.contains("510000E0")
+        };
+        assert!(has_joined());
+        run("ip", "link delete sync0", "");
+        assert_eq!(client.sync_daemons().expect("read"), running);
+        add_interface();
+        assert_eq!(client.sync_daemons().expect("read"), running);
+        assert!(!has_joined(), "the new interface is not a member");
+    });
+}
+
+#[test]
+fn a_length_that_is_too_small_is_raised() {
+    in_namespace(|client| {
+        add_interface();
+        for (role, length) in [(SyncRole::Master, 1), (SyncRole::Backup, 1024)] {
+            let daemon = SyncDaemon {
+                maximum_length: Some(1),
+                ..plain(role)
+            };
+            assert_eq!(attempt(client, Request::NewDaemon(daemon)), None);
+            let daemons = client.sync_daemons().expect("read");
+            let found = daemons.iter().find(|daemon| daemon.role == role);
+            assert_eq!(found.and_then(|it| it.maximum_length), Some(length));
+        }
+    });
+}
+
+#[test]
+fn a_group_must_be_a_multicast_address() {
+    in_namespace(|client| {
+        add_interface();
+        for group in ["192.0.2.2", "fd00:9::2"] {
+            let daemon = SyncDaemon {
+                group: Some(group.parse().expect("an address")),
+                ..plain(SyncRole::Master)
+            };
+            assert_eq!(
+                attempt(client, Request::NewDaemon(daemon)),
+                Some(ErrorKind::Invalid),
+                "{group}"
+            );
+        }
     });
 }

@@ -18,7 +18,7 @@ ends connections. The last line is the verdict.
 
 Checks:
   - the tables against those that the cluster asks for, as diff: virtual servers, real servers, \
-addresses, set entries, chains and jumps, timeouts
+addresses, set entries, chains and jumps, timeouts, synchronisation daemons
   - the device kube-ipvs0, local routes of its addresses, Service addresses on other devices
   - the process of kube-ipvsd, its answers, its sources, its failing entries, other proxies
   - the packet filter (iptables-nft and iptables-legacy), rules of other programs that drop packets to \

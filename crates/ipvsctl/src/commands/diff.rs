@@ -65,6 +65,7 @@ fn report_unsaved(view: &View) {
     // file of text.
     let is_reported = |part: &&Part| match part {
         Part::Addresses | Part::Connections | Part::Node => false,
+        Part::SyncDaemons => !input.desired.tables.sync_daemons.is_empty(),
         Part::Timeouts => input.desired.tables.timeouts != ipvs::Timeouts::default(),
         Part::VirtualServers | Part::Sets | Part::Rules | Part::Settings => true,
     };

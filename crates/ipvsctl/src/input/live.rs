@@ -158,6 +158,7 @@ fn fill_in(tables: &mut NodeTables, desired: &NodeTables, part: Part) {
         Part::Rules => tables.rules.clone_from(&desired.rules),
         Part::Settings => tables.sysctls.clone_from(&desired.sysctls),
         Part::Timeouts => tables.timeouts = desired.timeouts,
+        Part::SyncDaemons => tables.sync_daemons.clone_from(&desired.sync_daemons),
         Part::VirtualServers | Part::Node | Part::Connections => {}
     }
 }
@@ -181,6 +182,7 @@ fn clear(tables: &mut NodeTables, part: Part) {
         Part::Rules => tables.rules.clear(),
         Part::Settings => tables.sysctls.clear(),
         Part::Timeouts => tables.timeouts = Timeouts::default(),
+        Part::SyncDaemons => tables.sync_daemons.clear(),
         Part::Node | Part::Connections => {}
     }
 }

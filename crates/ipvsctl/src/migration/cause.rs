@@ -52,6 +52,8 @@ impl Cause {
             }
             Op::SetSysctl(..)
             | Op::SetTimeouts(_)
+            | Op::StopSyncDaemon(_)
+            | Op::StartSyncDaemon(_)
             | Op::CreateSet(..)
             | Op::DestroySet(_)
             | Op::EnsureDevice

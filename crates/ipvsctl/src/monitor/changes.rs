@@ -82,6 +82,8 @@ impl Place {
             Op::PatchRules(family, _) => Self::Rules(*family),
             Op::SetSysctl(..)
             | Op::SetTimeouts(_)
+            | Op::StopSyncDaemon(_)
+            | Op::StartSyncDaemon(_)
             | Op::EnsureDevice
             | Op::DelDevice
             | Op::AddAddress(_)

@@ -85,6 +85,8 @@ fn tool(op: &Op) -> Tool {
         | Op::DelRealServer(..) => Tool::Restore("ipvsadm --restore"),
         Op::SetSysctl(..)
         | Op::SetTimeouts(_)
+        | Op::StopSyncDaemon(_)
+        | Op::StartSyncDaemon(_)
         | Op::EnsureDevice
         | Op::DelDevice
         | Op::AddAddress(_)
@@ -101,7 +103,9 @@ fn lines(op: &Op) -> Vec<String> {
             let value = value.replace('\t', " ");
             vec![format!("sysctl -w {}", quoted(&format!("{name}={value}")))]
         }
-        Op::SetTimeouts(_) => vec![format!("ipvsadm {}", line(op))],
+        Op::SetTimeouts(_) | Op::StopSyncDaemon(_) | Op::StartSyncDaemon(_) => {
+            vec![format!("ipvsadm {}", line(op))]
+        }
         Op::EnsureDevice => vec![format!("ip link add {} type dummy", model::DEVICE)],
         Op::DelDevice => vec![format!("ip link delete {}", model::DEVICE)],
         Op::AddAddress(address) => vec![ip_address("add", *address)],

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use ipvs::text::parse_sync_daemon;
 use ipvs::{
     AddressFamily, Forwarding, Protocol, RealServerKey, Scheduler, ServiceFlags, TunnelFlags,
     TunnelKind, VirtualServerKey,
@@ -140,6 +141,14 @@ fn saved_tables(given: NodeTables) -> Result<Saved, SchemaError> {
     (saved.tables.sets, saved.tables.rules) = (read.sets, read.rules);
     saved.tables.sysctls = read.sysctls;
     saved.tables.timeouts = given.timeouts.map_or_else(Default::default, Into::into);
+    for (index, line) in given.sync_daemons.iter().flatten().enumerate() {
+        let place = format!("syncDaemons[{index}]");
+        let daemon = parse_sync_daemon(line).or_else(|problem| wrong(&place, problem))?;
+        let role = daemon.role;
+        if saved.tables.sync_daemons.insert(role, daemon).is_some() {
+            return wrong(place, format!("the {role} daemon is listed twice"));
+        }
+    }
     if let Some(node) = &given.node {
         saved.node = node.read()?;
     }
@@ -158,6 +167,7 @@ fn parts(given: &NodeTables) -> BTreeSet<Part> {
         (Part::Rules, given.rules.is_some()),
         (Part::Settings, given.sysctls.is_some()),
         (Part::Timeouts, given.timeouts.is_some()),
+        (Part::SyncDaemons, given.sync_daemons.is_some()),
         (Part::Node, given.node.is_some()),
         (
             Part::Connections,

@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use ipvs::{
     AddressFamily, Forwarding, Protocol, RealServerKey, ServiceFlags, TunnelKind, VirtualServerKey,
 };
-use model::text::{Part, Saved};
+use model::text::{Part, Saved, sync_daemon_lines};
 use model::{ServicePortName, VirtualServerEntry};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
@@ -53,6 +53,10 @@ pub struct NodeTables {
     /// kernel's value unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<IdleTimeouts>,
+    /// Synchronisation daemons as arguments of `ipvsadm`, the master first:
+    /// `--start-daemon master --mcast-interface eth0 --syncid 7`; absent if not requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_daemons: Option<Vec<String>>,
     /// Interfaces and machine of the node; absent if not requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeState>,
@@ -289,6 +293,7 @@ impl NodeTables {
         self.sets = Some(filter_state::sets(tables));
         self.rules = Some(filter_state::rules(tables));
         self.sysctls = Some(filter_state::sysctls(tables));
+        self.sync_daemons = Some(sync_daemon_lines(tables)).filter(|lines| !lines.is_empty());
         self
     }
 
@@ -313,6 +318,7 @@ impl NodeTables {
             rules: all.rules.filter(|_| has(Part::Rules)),
             sysctls: all.sysctls.filter(|_| has(Part::Settings)),
             timeouts: has(Part::Timeouts).then(|| tables.timeouts.into()),
+            sync_daemons: has(Part::SyncDaemons).then(|| sync_daemon_lines(tables)),
             node: has(Part::Node).then(|| NodeState::from(&saved.node)),
             ..object
         }

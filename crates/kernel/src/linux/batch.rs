@@ -37,6 +37,8 @@ impl<'a> Change<'a> {
             Op::SetRealServer(key, real) => Self::Ipvs(Ipvs::SetDest(*key, *real)),
             Op::DelRealServer(key, real) => Self::Ipvs(Ipvs::DelDest(*key, *real)),
             Op::SetTimeouts(timeouts) => Self::Ipvs(Ipvs::SetTimeouts(*timeouts)),
+            Op::StopSyncDaemon(role) => Self::Ipvs(Ipvs::DelDaemon(*role)),
+            Op::StartSyncDaemon(daemon) => Self::Ipvs(Ipvs::NewDaemon(daemon.clone())),
             Op::EnsureDevice => Self::Device(DeviceChange::Ensure),
             Op::DelDevice => Self::Device(DeviceChange::Delete),
             Op::AddAddress(address) => Self::Address(AddressChange::Add(*address)),

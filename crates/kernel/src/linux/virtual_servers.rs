@@ -141,6 +141,17 @@ impl VirtualServers {
         Ok(())
     }
 
+    /// Adds the synchronisation daemons to `snapshot`.
+    pub(super) fn observe_sync_daemons(
+        &mut self,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), ObserveError> {
+        let daemons = self.loading(|table| table.client.sync_daemons())?;
+        let daemons = daemons.into_iter().map(|daemon| (daemon.role, daemon));
+        snapshot.tables.sync_daemons = daemons.collect();
+        Ok(())
+    }
+
     /// Reads, and retries once if the module `ip_vs` was unloaded and may be loaded.
     fn loading<R>(
         &mut self,

@@ -73,6 +73,12 @@ impl Addresses {
         }
     }
 
+    pub(super) fn has_interface(&self, name: &str) -> bool {
+        let mut interfaces = self.node.interfaces.iter();
+        let is_device = name == model::DEVICE && self.device != Device::Absent;
+        is_device || interfaces.any(|interface| *interface.name == *name)
+    }
+
     pub(super) fn machine(&self) -> Machine {
         self.node.machine
     }

@@ -73,6 +73,8 @@ pub enum Part {
     Everything,
     /// Kernel settings and idle timeouts.
     Settings,
+    /// Synchronisation daemons.
+    SyncDaemons,
     /// Sets with their entries.
     Sets,
     /// One set with its entries.
@@ -98,6 +100,7 @@ impl Part {
         match (self, op) {
             (Self::Everything, _)
             | (Self::Settings, Op::SetSysctl(..) | Op::SetTimeouts(_))
+            | (Self::SyncDaemons, Op::StopSyncDaemon(_) | Op::StartSyncDaemon(_))
             | (Self::Device, Op::EnsureDevice | Op::DelDevice)
             | (Self::Addresses, Op::AddAddress(_) | Op::DelAddress(_))
             | (
@@ -127,6 +130,7 @@ impl Part {
         match self {
             Self::Everything => true,
             Self::Settings => scope.settings,
+            Self::SyncDaemons => scope.sync_daemons,
             Self::Sets => scope.sets != SetSelection::Only(BTreeSet::new()),
             Self::Set(name) => match &scope.sets {
                 SetSelection::All => true,

@@ -11,11 +11,13 @@ use model::{NodeTables, Scope, SetSelection, Snapshot};
 use model::kernel::OpErrorKind;
 
 /// Settings of Linux before any change.
-const SETTINGS: [(&str, &str); 14] = [
+const SETTINGS: [(&str, &str); 16] = [
     ("net.ipv4.vs.conntrack", "0"),
     ("net.ipv4.vs.conn_reuse_mode", "1"),
     ("net.ipv4.vs.expire_nodest_conn", "0"),
     ("net.ipv4.vs.expire_quiescent_template", "0"),
+    ("net.ipv4.vs.sync_refresh_period", "0"),
+    ("net.ipv4.vs.sync_threshold", "3\t50"),
     ("net.ipv4.ip_forward", "0"),
     ("net.ipv4.conf.all.arp_ignore", "0"),
     ("net.ipv4.conf.all.arp_announce", "0"),

@@ -122,6 +122,12 @@ pub enum OpErrorKind {
     /// The dummy device does not exist (`ENODEV`).
     #[error("there is no device {DEVICE}")]
     NoDevice,
+    /// The interface of a synchronisation daemon does not exist (`ENODEV`).
+    #[error("there is no such interface")]
+    NoSuchInterface,
+    /// No synchronisation daemon of this role runs (`ESRCH`).
+    #[error("no such synchronisation daemon runs")]
+    NoSuchSyncDaemon,
     /// A device of another kind has the dummy device's name.
     #[error(
         "a device named {DEVICE} exists and is not a dummy device: rename or delete it \
@@ -208,6 +214,7 @@ impl OpErrorKind {
             }
             Self::NoIpvs => "load the module ip_vs",
             Self::NotDummy => "rename or delete the device",
+            Self::NoSuchInterface => "create the interface, or correct ipvs.sync.interface",
             Self::NotPermitted => {
                 "give the container CAP_NET_ADMIN in the host's network namespace"
             }
@@ -238,6 +245,7 @@ impl OpErrorKind {
             | Self::NoSuchRealServer
             | Self::NoSuchAddress
             | Self::NoDevice
+            | Self::NoSuchSyncDaemon
             | Self::NoSuchSet => "find the program that changes the same tables",
             Self::Stopping
             | Self::ReadOnly

@@ -21,6 +21,12 @@ impl Snapshot {
                 tables.sysctls.insert(name.clone(), value.clone());
             }
             Op::SetTimeouts(timeouts) => set_timeouts(&mut tables.timeouts, timeouts),
+            Op::StopSyncDaemon(role) => {
+                tables.sync_daemons.remove(role);
+            }
+            Op::StartSyncDaemon(daemon) => {
+                tables.sync_daemons.insert(daemon.role, daemon.clone());
+            }
             Op::CreateSet(name, header) => {
                 let set = Set {
                     header: *header,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipset::{Entry, SetName};
-use ipvs::{AddressFamily, VirtualServerKey};
+use ipvs::{AddressFamily, SyncDaemon, SyncRole, VirtualServerKey};
 
 use super::{Op, OpEffect, PlannedOp};
 use crate::rules::{Match, RulesPatch};
@@ -43,6 +43,8 @@ pub struct DependencyGate {
     /// Virtual servers with real servers that could not be added or changed. The old real servers
     /// must stay.
     missing_real_servers: BTreeSet<VirtualServerKey>,
+    /// Roles with a synchronisation daemon that could not be stopped. A role has one daemon.
+    unstopped_sync_daemons: BTreeSet<SyncRole>,
     /// True once an op was not done. Usually false, and then no op is checked.
     is_closed: bool,
 }
@@ -122,12 +124,16 @@ impl DependencyGate {
                 self.missing_real_servers.insert(*key);
             }
             Op::DelVirtualServer(key) => self.undeleted.insert(*key),
+            Op::StopSyncDaemon(role) => {
+                self.unstopped_sync_daemons.insert(*role);
+            }
             Op::SetVirtualServer(_)
             | Op::DelRealServer(..)
             | Op::DelAddress(_)
             | Op::DelDevice
             | Op::SetSysctl(..)
             | Op::SetTimeouts(_)
+            | Op::StartSyncDaemon(_)
             | Op::DelEntry(..)
             | Op::DestroySet(_) => {}
         }
@@ -173,7 +179,11 @@ impl DependencyGate {
             | Op::DelVirtualServer(_)
             | Op::SetSysctl(..)
             | Op::SetTimeouts(_)
+            | Op::StopSyncDaemon(_)
             | Op::ReplaceSet(..) => false,
+            Op::StartSyncDaemon(SyncDaemon { role, .. }) => {
+                self.unstopped_sync_daemons.contains(role)
+            }
             // Failed before and not due for a retry yet.
             Op::EnsureDevice => self.missing_device,
             Op::CreateSet(set, _) => self.missing_sets.contains(set),

@@ -2,7 +2,9 @@
 
 use ipnetwork::IpNetwork;
 use ipvs::Timeouts;
-use ipvs::text::{print_real_server, print_service_selector, print_virtual_server};
+use ipvs::text::{
+    print_real_server, print_service_selector, print_sync_daemon, print_virtual_server,
+};
 
 use super::Op;
 
@@ -20,6 +22,8 @@ impl Op {
                 tcp_fin.as_secs(),
                 udp.as_secs()
             ),
+            Self::StopSyncDaemon(role) => format!("--stop-daemon {role}"),
+            Self::StartSyncDaemon(daemon) => print_sync_daemon(daemon),
             Self::CreateSet(set, header) => format!("create {set} {header}"),
             Self::ReplaceSet(set, with) => format!("replace {set} {}", with.header),
             Self::AddEntry(set, entry) => format!("add {set} {entry}"),

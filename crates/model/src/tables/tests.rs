@@ -20,6 +20,8 @@ create KUBE-IPVS-IPS hash:ip family inet maxelem 65536
 COMMIT
 # sysctl
 net.ipv4.vs.conntrack = 1
+# sync
+--start-daemon backup --mcast-interface eth0 --syncid 7
 ";
 
 fn tables() -> NodeTables {
@@ -37,6 +39,7 @@ fn the_keys_of_tables_read_every_part_of_them() {
         sets: SetSelection::Only(tables.sets.keys().cloned().collect()),
         rules: true,
         settings: true,
+        sync_daemons: true,
     };
     assert_eq!(Scope::of(&keys), expected);
 }
@@ -67,6 +70,7 @@ fn each_kind_of_key_reads_its_part() {
         (TableKeys { rules: all.rules, ..keys() }, Scope { rules: true, ..nothing() }),
         (TableKeys { sysctls: all.sysctls, ..keys() }, Scope { settings: true, ..nothing() }),
         (TableKeys { timeouts: true, ..keys() }, Scope { settings: true, ..nothing() }),
+        (TableKeys { sync_daemons: all.sync_daemons, ..keys() }, Scope { sync_daemons: true, ..nothing() }),
         (TableKeys { entries, ..keys() }, Scope { sets: SetSelection::Only(of_entries), ..nothing() }),
     ];
     for (keys, scope) in rows {

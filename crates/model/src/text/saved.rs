@@ -36,6 +36,8 @@ pub enum Part {
     Settings,
     /// Idle timeouts of connections.
     Timeouts,
+    /// Synchronisation daemons.
+    SyncDaemons,
     /// Interfaces and machine of the node.
     Node,
     /// Connections of real servers.
@@ -44,13 +46,14 @@ pub enum Part {
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::VirtualServers,
         Self::Addresses,
         Self::Sets,
         Self::Rules,
         Self::Settings,
         Self::Timeouts,
+        Self::SyncDaemons,
         Self::Node,
         Self::Connections,
     ];
@@ -63,6 +66,7 @@ impl Part {
             Section::AllRules | Section::Rules(_) => Self::Rules,
             Section::Sysctl => Self::Settings,
             Section::Timeouts => Self::Timeouts,
+            Section::Sync => Self::SyncDaemons,
             Section::Node => Self::Node,
             Section::Connections => Self::Connections,
         }
@@ -78,6 +82,7 @@ impl std::fmt::Display for Part {
             Self::Rules => "rules",
             Self::Settings => "kernel settings",
             Self::Timeouts => "timeouts",
+            Self::SyncDaemons => "synchronisation daemons",
             Self::Node => "interfaces of the node",
             Self::Connections => "connections",
         })

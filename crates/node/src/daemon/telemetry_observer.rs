@@ -256,6 +256,10 @@ impl Observer for TelemetryObserver {
         if std::mem::take(&mut self.synced) {
             let without_local = &reconciler.desired().without_local_endpoints;
             (self.telemetry.metrics()).without_local_endpoints(without_local);
+            if let Some(live) = reconciler.live() {
+                let wanted = &reconciler.desired().tables;
+                (self.telemetry.metrics()).sync_daemons(wanted, &live.tables);
+            }
         }
         if audited {
             self.count_tables(reconciler);

@@ -119,6 +119,8 @@ metrics! {
         "Real servers of these virtual servers, including draining ones.";
     drains: gauge "kubeipvs_draining_real_servers" ["ip_family", "protocol"]
         "Real servers that get no new connections and keep existing ones.";
+    sync_daemons: gauge "kubeipvs_sync_daemons" ["role", "state"]
+        "Synchronisation daemons of IPVS by role (master, backup): 1 for the state wanted if ipvs.sync.role names the role, 1 for the state running if the kernel has the daemon.";
     foreign: gauge "kubeipvs_foreign_virtual_servers" []
         "Virtual servers of other programs in the IPVS table. kube-ipvs never changes them.";
     drift: counter "kubeipvs_drift_repaired_total" ["operation"]
@@ -134,9 +136,9 @@ metrics! {
     observe_failures: counter "kubeipvs_observe_failures_total" []
         "Failed readings of the kernel's tables.";
     failing_entries: gauge "kubeipvs_failing_entries" ["kind"]
-        "Entries of the kernel's tables with a failed change, by kind (timeouts, device, set, rules, setting, address, virtual_server).";
+        "Entries of the kernel's tables with a failed change, by kind (timeouts, sync_daemon, device, set, rules, setting, address, virtual_server).";
     failing_readings: gauge "kubeipvs_failing_readings" ["column"]
-        "Failing readings of the kernel's tables, by column (virtual_servers, addresses, sets, rules, settings).";
+        "Failing readings of the kernel's tables, by column (virtual_servers, addresses, sets, rules, settings, sync_daemons).";
     large_services: gauge "kubeipvs_large_services_waiting" []
         "Changed Services that wait because each needs more than one sync.";
     waiting_entries: gauge "kubeipvs_entries_waiting" []

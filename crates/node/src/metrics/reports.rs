@@ -95,6 +95,8 @@ pub fn op_name(op: &Op) -> &'static str {
     match op {
         Op::SetSysctl(..) => "set_sysctl",
         Op::SetTimeouts(_) => "set_timeouts",
+        Op::StopSyncDaemon(_) => "stop_sync_daemon",
+        Op::StartSyncDaemon(_) => "start_sync_daemon",
         Op::CreateSet(..) => "create_set",
         Op::ReplaceSet(..) => "replace_set",
         Op::AddEntry(..) => "add_entry",

@@ -279,6 +279,24 @@ fn a_refused_configuration_is_shown() {
 }
 
 #[test]
+fn a_synchronisation_daemon_that_does_not_run_is_shown() {
+    let metrics = metrics();
+    let tables = |section: &str| model::text::parse(section).expect("it parses");
+    let wanted = tables("# sync\n--start-daemon master --mcast-interface eth1");
+    let running = tables("# sync\n--start-daemon backup --mcast-interface eth1");
+    metrics.sync_daemons(&wanted, &running);
+    check(
+        &metrics,
+        &[
+            "kubeipvs_sync_daemons{role=\"master\",state=\"wanted\"} 1",
+            "kubeipvs_sync_daemons{role=\"master\",state=\"running\"} 0",
+            "kubeipvs_sync_daemons{role=\"backup\",state=\"wanted\"} 0",
+            "kubeipvs_sync_daemons{role=\"backup\",state=\"running\"} 1",
+        ],
+    );
+}
+
+#[test]
 fn only_the_latest_kubernetes_version_is_shown() {
     let metrics = metrics();
     metrics.set_kubernetes_version("1", "33", "v1.33.1");

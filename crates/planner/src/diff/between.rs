@@ -11,7 +11,7 @@ use model::plan::{Difference, Op, Plan, PlannedOp, Reason};
 use model::tables::{NodeTables, VirtualServerEntry};
 
 use super::plan_builder::PlanBuilder;
-use super::{fields, rules};
+use super::{fields, rules, sync_daemons};
 
 /// Returns the changes that turn the tables `from` into `to`.
 ///
@@ -61,6 +61,17 @@ pub fn between(from: &NodeTables, to: &NodeTables) -> Plan {
         }
     }
     timeouts(from.timeouts, to.timeouts, &mut push);
+    for role in both(from.sync_daemons.keys(), to.sync_daemons.keys()) {
+        match (from.sync_daemons.get(role), to.sync_daemons.get(role)) {
+            (Some(_), None) => push(Op::StopSyncDaemon(*role), Reason::Unwanted),
+            (before, Some(after)) => {
+                for (op, reason) in sync_daemons::changes(before, after, &[]) {
+                    push(op, reason);
+                }
+            }
+            (None, None) => {}
+        }
+    }
     plan.into_plan()
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipset::{Entry, Header, Set, SetName};
-use ipvs::{AddressFamily, Protocol, Timeouts, VirtualServerKey};
+use ipvs::{AddressFamily, Protocol, SyncRole, Timeouts, VirtualServerKey};
 use model::missing_family::FamilyGap;
 use model::names::{Name, ServicePortName};
 use model::plan::{Difference, Op, PlannedOp, Reason};
@@ -17,8 +17,8 @@ use model::sets::{Destination, SetKind, entries_served_by};
 use model::tables::TableKeys;
 
 use super::plan_builder::PlanBuilder;
-use super::rules;
 use super::{Differ, address_of};
+use super::{rules, sync_daemons};
 use crate::settings::is_met;
 
 pub(super) use self::node_ports::{NodePort, is_recorded};
@@ -31,6 +31,9 @@ impl Differ<'_> {
         }
         if keys.timeouts {
             self.timeouts(plan);
+        }
+        for role in &keys.sync_daemons {
+            self.sync_daemon(*role, plan);
         }
         for name in &keys.sets {
             self.set(name, plan);
@@ -119,6 +122,18 @@ impl Differ<'_> {
                 Op::SetTimeouts(wanted),
                 Reason::Differs(differences),
             ));
+        }
+    }
+
+    /// Compares the daemon of a role. Roles without desired daemon belong to other programs.
+    fn sync_daemon(&self, role: SyncRole, plan: &mut PlanBuilder) {
+        let Some(wanted) = self.desired.tables.sync_daemons.get(&role) else {
+            return;
+        };
+        let live = self.live.tables.sync_daemons.get(&role);
+        let interfaces = &self.live.node.interfaces;
+        for (op, reason) in sync_daemons::changes(live, wanted, interfaces) {
+            plan.push(unowned(op, reason));
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct PlanBuilder {
     /// lack entries but contains no entry that does not exist.
     retirements: bool,
     settings: ChunkedVec,
+    stopped_daemons: ChunkedVec,
+    started_daemons: ChunkedVec,
     device: ChunkedVec,
     sets: ChunkedVec,
     entries: ChunkedVec,
@@ -84,6 +86,8 @@ impl PlanBuilder {
             deletions: allowed && !torn,
             retirements: allowed,
             settings: ChunkedVec::default(),
+            stopped_daemons: ChunkedVec::default(),
+            started_daemons: ChunkedVec::default(),
             device: ChunkedVec::default(),
             sets: ChunkedVec::default(),
             entries: ChunkedVec::default(),
@@ -133,6 +137,8 @@ impl PlanBuilder {
         }
         match planned.op {
             Op::SetSysctl(..) | Op::SetTimeouts(_) => &mut self.settings,
+            Op::StopSyncDaemon(_) => &mut self.stopped_daemons,
+            Op::StartSyncDaemon(_) => &mut self.started_daemons,
             Op::EnsureDevice => &mut self.device,
             Op::CreateSet(..) | Op::ReplaceSet(..) => &mut self.sets,
             Op::AddEntry(..) => &mut self.entries,
@@ -231,6 +237,9 @@ impl PlanBuilder {
             self.del_entries,
             self.del_rules,
             self.del_sets,
+            // Last, so that a daemon that does not start delays nothing.
+            self.stopped_daemons,
+            self.started_daemons,
         ];
         Plan {
             stages: (stages.into_iter())

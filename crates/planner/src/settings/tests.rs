@@ -118,6 +118,7 @@ fn every_setting_is_read_from_the_kernel() {
     conntrack.tcp_be_liberal = true;
     conntrack.udp_timeout = Duration::from_secs(30);
     conntrack.udp_stream_timeout = Duration::from_secs(180);
+    config.kernel_settings.sync.role = model::config::SyncMode::Master;
     let machine = Machine {
         kernel: "6.1".parse().ok(),
         processors: Some(4),
@@ -200,4 +201,31 @@ fn unmet_settings_are_named() {
         ],
         &["net.ipv4.ip_forward -/1", "net.ipv4.vs.conntrack 0/1"],
     );
+}
+
+#[test]
+fn only_a_master_changes_the_settings_of_the_synchronisation() {
+    use model::config::SyncMode;
+
+    for (role, is_master) in [
+        (SyncMode::None, false),
+        (SyncMode::Backup, false),
+        (SyncMode::Master, true),
+        (SyncMode::Both, true),
+    ] {
+        let mut config = NodeConfig::new("node1");
+        config.kernel_settings.sync.role = role;
+        let settings = sysctls(&config, Machine::default());
+        let setting = |name: &str| settings.get(name).map(ToString::to_string);
+        assert_eq!(
+            setting("net.ipv4.vs.sync_threshold"),
+            is_master.then(|| "0\t0".to_owned()),
+            "{role:?}"
+        );
+        assert_eq!(
+            setting("net.ipv4.vs.sync_refresh_period"),
+            is_master.then(|| "10".to_owned()),
+            "{role:?}"
+        );
+    }
 }

@@ -139,6 +139,10 @@ impl Reconciler {
             run.keys.addresses.append(&mut run.moved);
             run.keys.device |= run.device_moved;
         }
+        if run.read.contains(&Column::Addresses) {
+            // A daemon is restarted after its interface was deleted, and started once it is back.
+            (run.keys.sync_daemons).extend(desired.sync_daemons.keys());
+        }
         if run.trigger != Trigger::Retry || run.is_of_column() {
             let keys = column::keys_of(&compared, desired, &self.cache.tables);
             run.keys.merge(keys);

@@ -10,11 +10,12 @@ use serde_json::Value;
 pub(super) use self::list::{NETWORKS, NODE_PORTS, PORTS, item_text, read_list};
 pub(super) use self::policies::{POLICY_FIELDS, POLICY_RULES};
 pub(super) use self::scalar::{
-    ANY, BOOL, DURATION, KERNEL_SECONDS, NUMBER, TCP_TIMEOUT, VERBOSITY, at_least, gates, whole,
+    ANY, BOOL, DURATION, KERNEL_SECONDS, NUMBER, SYNC_LENGTH, TCP_TIMEOUT, VERBOSITY, at_least,
+    gates, whole,
 };
 pub(super) use self::text::{
-    ADDRESS, INTERFACE, NETWORK_PAIR, SCHEDULER, TEXT, Words, address_port, choice, one_of,
-    word_list, words,
+    ADDRESS, INTERFACE, MULTICAST, NETWORK_PAIR, SCHEDULER, TEXT, Words, address_port, choice,
+    one_of, word_list, words,
 };
 use super::parse_boolean;
 

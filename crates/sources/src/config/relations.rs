@@ -8,11 +8,12 @@ use ipnetwork::IpNetwork;
 use ipvs::{Scheduler, ServiceFlags};
 use model::Name;
 use model::config::{
-    DetectLocal, ExternalIpPolicy, HEALTHZ_PORT, METRICS_PORT, SCHEDULERS, default_scheduler_flags,
+    DetectLocal, ExternalIpPolicy, HEALTHZ_PORT, METRICS_PORT, SCHEDULERS, SyncMode,
+    default_scheduler_flags,
 };
 
 use super::kind::{
-    Kind, Syntax, Words as _, form, gates, item_text, one_of, read_list, word_list, words,
+    Kind, Syntax, Words, form, gates, item_text, one_of, read_list, word_list, words,
 };
 use super::reader::Reader;
 use super::{Origin, Resolved, node_name};
@@ -262,6 +263,15 @@ pub(super) fn set_allowed_external(reader: &mut Reader<'_>, given: Vec<IpNetwork
     }
 }
 
+impl Words for SyncMode {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("master", Self::Master),
+        ("backup", Self::Backup),
+        ("both", Self::Both),
+    ];
+}
+
 /// Compares fields, and derives the settings that no field holds.
 pub(super) fn settle(reader: &mut Reader<'_>) {
     let Resolved { node, settings, .. } = &mut reader.config;
@@ -276,6 +286,12 @@ pub(super) fn settle(reader: &mut Reader<'_>) {
     let lacks =
         |path: &&str| interface(&node.detect_local, path).is_some_and(|name| name.is_empty());
     let lacks_name = [BRIDGE, PREFIX].into_iter().find(lacks);
+    let sync = &node.kernel_settings.sync;
+    let lacks_interface = sync.role != SyncMode::None && sync.interface.is_empty();
+    if lacks_interface {
+        let message = "is required with ipvs.sync.role";
+        reader.conflict("ipvs.sync.interface", message, &["ipvs.sync"]);
+    }
     if is_too_long {
         let message = "must not be longer than ipvs.syncPeriod";
         reader.conflict("ipvs.minSyncPeriod", message, &["ipvs.syncPeriod"]);

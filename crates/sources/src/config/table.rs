@@ -25,9 +25,9 @@ pub use super::field::{Effect, Field};
 
 use super::field::{At, Precedence};
 use super::kind::{
-    ADDRESS, ANY, BOOL, DURATION, INTERFACE, KERNEL_SECONDS, NETWORK_PAIR, NETWORKS, NODE_PORTS,
-    NUMBER, POLICY_FIELDS, POLICY_RULES, PORTS, SCHEDULER, TCP_TIMEOUT, TEXT, VERBOSITY,
-    address_port, at_least, choice, whole,
+    ADDRESS, ANY, BOOL, DURATION, INTERFACE, KERNEL_SECONDS, MULTICAST, NETWORK_PAIR, NETWORKS,
+    NODE_PORTS, NUMBER, POLICY_FIELDS, POLICY_RULES, PORTS, SCHEDULER, SYNC_LENGTH, TCP_TIMEOUT,
+    TEXT, VERBOSITY, address_port, at_least, choice, whole,
 };
 use super::relations::{self, BRIDGE, GATES, PREFIX, ProxyMode, SCHEDULER_FLAGS};
 use super::{IptablesBackend, LogFormat, ServiceMetrics};
@@ -263,6 +263,30 @@ fields! {
 
     /// Time after which the kernel forgets an idle UDP flow. 0 leaves the kernel's setting.
     "ipvs.udpTimeout" [flag("ipvs-udp-timeout")]: KERNEL_SECONDS => node(kernel_settings.timeouts.udp);
+
+    /// Synchronisation of IPVS connections with other nodes: `master` sends the connections of this
+    /// node, `backup` receives those of others, `both` does both. The daemons of other roles belong
+    /// to other programs.
+    "ipvs.sync.role" [ours]: choice() => node(kernel_settings.sync.role);
+
+    /// Interface for the multicast packets of the synchronisation; required with a role.
+    "ipvs.sync.interface" [ours]: INTERFACE => node(kernel_settings.sync.interface);
+
+    /// Identifier of the group of nodes; nodes with another one ignore the connections.
+    "ipvs.sync.syncID" [ours]: whole::<0, 255, _>() => node(kernel_settings.sync.sync_id);
+
+    /// Multicast group of the synchronisation, IPv4 or IPv6. The kernel accepts no unicast address.
+    "ipvs.sync.group" [ours]: MULTICAST => node(kernel_settings.sync.group);
+
+    /// UDP port of the synchronisation.
+    "ipvs.sync.port" [ours]: whole::<1, 65_535, _>() => node(kernel_settings.sync.port);
+
+    /// Time to live of the packets of the synchronisation.
+    "ipvs.sync.ttl" [ours]: whole::<1, 255, _>() => node(kernel_settings.sync.time_to_live);
+
+    /// Maximum length of a message of the synchronisation in bytes: 1024 to 65487, or 0 for the
+    /// kernel's default, which a usual packet holds. The same on all nodes.
+    "ipvs.sync.maxLength" [ours]: SYNC_LENGTH => node(kernel_settings.sync.maximum_length);
 
     /// `nf_conntrack_max` for each CPU, with a total of at most 1048576. 0 leaves the kernel's
     /// setting and ignores `conntrack.min`. A larger setting of the kernel stays.

@@ -7,6 +7,8 @@ mod files;
 mod flags;
 mod page;
 mod policies;
+mod sync;
+mod timeouts;
 
 use std::time::Duration;
 

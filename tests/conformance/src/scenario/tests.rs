@@ -50,7 +50,7 @@ fn invalid_step_is_refused_with_its_line() {
     refused(&text("\nfrobnicate\n"), "3: unknown step `frobnicate`");
     refused(
         &text("tables ipv\n"),
-        "2: unknown section `ipv`, expected one of ipvs, addresses, ipset, ipset-create, rules4, rules6, sysctl, timeouts",
+        "2: unknown section `ipv`, expected one of ipvs, addresses, ipset, ipset-create, rules4, rules6, sysctl, timeouts, sync",
     );
     refused(&text("sync now\n"), "2: unexpected `now`");
     refused(

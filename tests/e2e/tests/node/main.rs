@@ -16,6 +16,7 @@ mod affinity;
 mod arp;
 mod beside_foreign;
 mod drains;
+mod failover;
 mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         protected::trials(),
         source_ports::trials(),
         arp::trials(),
+        failover::trials(),
         traffic_metrics::trials(),
     ];
     let code = harness::run(trials.into_iter().flatten().collect(), suitable);

@@ -218,14 +218,18 @@ ipvs:
 
 /// Returns [`configuration`] in kube-ipvs' own kind, with fields that kube-proxy does not have.
 pub(crate) fn own_configuration(fields: &[&str]) -> String {
-    let kube_proxys = configuration(&[]);
-    let mut text = kube_proxys
-        .replace("kubeproxy.config.k8s.io/v1alpha1", "kube-ipvs.io/v1alpha1")
-        .replace("KubeProxyConfiguration", "KubeIpvsConfiguration");
+    let mut text = own_ipvs_configuration(&[]);
     for line in fields {
         text.push_str(&format!("{line}\n"));
     }
     text
+}
+
+/// Returns [`configuration`] in kube-ipvs' own kind.
+pub(crate) fn own_ipvs_configuration(ipvs: &[&str]) -> String {
+    configuration(ipvs)
+        .replace("kubeproxy.config.k8s.io/v1alpha1", "kube-ipvs.io/v1alpha1")
+        .replace("KubeProxyConfiguration", "KubeIpvsConfiguration")
 }
 
 fn start_daemon(

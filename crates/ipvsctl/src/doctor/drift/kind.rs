@@ -30,6 +30,8 @@ pub(super) enum Kind {
     MissingEntry(SetKind),
     /// The timeouts of IPVS differ from the configured ones.
     Timeouts,
+    /// A configured synchronisation daemon does not run, or has other settings.
+    SyncDaemon,
     /// A virtual server belongs to no Service.
     ExtraServer,
     /// An address of the device belongs to no Service.
@@ -58,6 +60,9 @@ impl Kind {
             Op::AddEntry(name, _) => Self::MissingEntry(kind_of(name)?),
             Op::DelEntry(name, _) | Op::DestroySet(name) => Self::ExtraEntry(kind_of(name)?),
             Op::SetTimeouts(_) => Self::Timeouts,
+            Op::StartSyncDaemon(_) => Self::SyncDaemon,
+            // The start that follows is reported.
+            Op::StopSyncDaemon(_) => return None,
             Op::SetSysctl(..) | Op::PatchRules(..) | Op::EnsureDevice | Op::DelDevice => {
                 return None;
             }
@@ -75,6 +80,7 @@ impl Kind {
             Self::MissingAddress | Self::ExtraAddress => "addresses",
             Self::OtherSet(_) | Self::MissingEntry(_) | Self::ExtraEntry(_) => "set-entries",
             Self::Timeouts => "timeouts",
+            Self::SyncDaemon => "sync-daemons",
         }
     }
 
@@ -153,6 +159,10 @@ impl Kind {
                 format!("{entries} of set {} belonging to no Service", base(kind))
             }
             Self::Timeouts => "the idle timeouts of IPVS are not the configured ones".to_owned(),
+            Self::SyncDaemon => many(
+                "synchronisation daemon of ipvs.sync does not run as configured",
+                "synchronisation daemons of ipvs.sync do not run as configured",
+            ),
         }
     }
 
@@ -188,6 +198,9 @@ impl Kind {
             Self::OtherSet(kind) | Self::MissingEntry(kind) => without_entry(kind),
             Self::ExtraEntry(_) => {
                 "packets to these addresses and ports are masqueraded or accepted without a Service"
+            }
+            Self::SyncDaemon => {
+                "connections of a load-balancer address break when the address moves to another node"
             }
             Self::Timeouts => {
                 "idle connections are forgotten earlier or later than configured; an idle connection that is forgotten \

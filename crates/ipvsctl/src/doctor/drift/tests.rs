@@ -472,6 +472,34 @@ fn configured_timeouts_are_compared() {
     );
 }
 
+#[test]
+fn a_missing_synchronisation_daemon_is_a_problem() {
+    let mut facts = shop();
+    let interfaces = &facts.live.as_ref().expect("tables").node.interfaces;
+    facts.config.kernel_settings.sync = model::config::SyncSettings {
+        role: model::config::SyncMode::Both,
+        interface: interfaces[0].name.to_string(),
+        ..model::config::SyncSettings::default()
+    };
+    compare(&mut facts);
+    let report = examine(&facts);
+    let found = (report.diagnoses.iter())
+        .find(|found| found.check == "sync-daemons")
+        .expect("a problem");
+    assert_eq!(found.severity, Severity::Problem);
+    assert!(
+        found.found.starts_with("2 synchronisation daemons"),
+        "{}",
+        found.found
+    );
+    let live = facts.live.as_mut().expect("tables");
+    live.tables.sync_daemons = facts.config.kernel_settings.sync.daemons();
+    compare(&mut facts);
+    let report = examine(&facts);
+    let mut checks = report.diagnoses.iter().map(|found| found.check);
+    assert!(!checks.any(|check| check == "sync-daemons"));
+}
+
 /// Returns the action for a missing virtual server after `change`.
 fn action(change: impl FnOnce(&mut NodeFacts)) -> String {
     let mut facts = shop();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use ipset::{Entry, HashType, Header, Set, SetName};
 use ipvs::text::{Line, parse_line};
-use ipvs::{AddressFamily, Connections, Timeouts, VirtualServerKey};
+use ipvs::{AddressFamily, Connections, SyncDaemon, SyncRole, Timeouts, VirtualServerKey};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -42,9 +42,10 @@ pub(super) fn tables() -> impl Strategy<Value = NodeTables> {
             0..3,
         ),
         any::<[u16; 3]>(),
+        prop::collection::vec(sync_daemon(), 0..3),
     )
         .prop_map(
-            |(ports, addresses, rules, sets, sysctls, timeouts)| NodeTables {
+            |(ports, addresses, rules, sets, sysctls, timeouts, daemons)| NodeTables {
                 virtual_servers: ports.into_iter().map(virtual_server).collect(),
                 addresses,
                 sets: sets.into_iter().collect(),
@@ -54,13 +55,16 @@ pub(super) fn tables() -> impl Strategy<Value = NodeTables> {
                     .map(|(name, value)| (Name::from(name), Name::from(value)))
                     .collect(),
                 timeouts: seconds(timeouts),
+                sync_daemons: (daemons.into_iter())
+                    .map(|daemon| (daemon.role, daemon))
+                    .collect(),
             },
         )
 }
 
 /// Returns saved tables with some or all of their parts.
 pub(super) fn saved() -> impl Strategy<Value = Saved> {
-    let parts = prop::collection::btree_set(select(Part::ALL.to_vec()), 0..=8);
+    let parts = prop::collection::btree_set(select(Part::ALL.to_vec()), 0..=Part::ALL.len());
     (tables(), node(), any::<[u32; 3]>(), parts).prop_map(|(tables, node, counts, mut parts)| {
         parts.insert(Part::VirtualServers);
         let [active, inactive, persistent] = counts;
@@ -97,6 +101,7 @@ fn without(whole: &Saved, parts: BTreeSet<Part>) -> Saved {
             Part::Rules => to.rules = from.rules.clone(),
             Part::Settings => to.sysctls = from.sysctls.clone(),
             Part::Timeouts => to.timeouts = from.timeouts,
+            Part::SyncDaemons => to.sync_daemons = from.sync_daemons.clone(),
             Part::Node => saved.node = whole.node.clone(),
             Part::Connections => saved.connections = whole.connections.clone(),
         }
@@ -151,6 +156,22 @@ fn node() -> impl Strategy<Value = NodeState> {
                 missing,
             },
         )
+}
+
+fn sync_daemon() -> impl Strategy<Value = SyncDaemon> {
+    let role = select(vec![SyncRole::Master, SyncRole::Backup]);
+    let options = any::<(Option<u16>, Option<IpAddr>, Option<u16>, Option<u8>)>();
+    (role, "[a-z]{1,15}", any::<u8>(), options).prop_map(
+        |(role, interface, sync_id, (maximum_length, group, port, time_to_live))| SyncDaemon {
+            role,
+            interface: interface.into(),
+            sync_id: sync_id.into(),
+            maximum_length,
+            group,
+            port,
+            time_to_live,
+        },
+    )
 }
 
 fn seconds(timeouts: [u16; 3]) -> Timeouts {

@@ -38,6 +38,7 @@ pub(super) fn order(plan: &Plan) -> Vec<&'static str> {
         .ops()
         .map(|planned| match planned.op {
             Op::SetSysctl(..) | Op::SetTimeouts(_) => "settings",
+            Op::StopSyncDaemon(_) | Op::StartSyncDaemon(_) => "sync daemons",
             Op::EnsureDevice => "device",
             Op::CreateSet(..) | Op::ReplaceSet(..) => "sets",
             Op::AddEntry(..) => "entries",

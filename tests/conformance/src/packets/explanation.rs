@@ -39,7 +39,14 @@ fn of_path(steps: &[Step], outcome: &Outcome, trace: &Trace) -> Result<(), Strin
             matches!(decision, Some(Target::Drop))
                 || matches!(
                     steps.last(),
-                    Some(Step::AnswerBypassesNode | Step::Route(Route::Nowhere))
+                    Some(
+                        Step::AnswerBypassesNode
+                            | Step::NotForwarded
+                            | Step::AnswerNotForwarded
+                            | Step::AnswerDropped { .. }
+                            | Step::FromReceiver
+                            | Step::Route(Route::Nowhere)
+                    )
                 )
         }
         Outcome::NotPermitted => matches!(decision, Some(Target::Drop)),

@@ -312,7 +312,7 @@ impl Compiler {
             self.dependents.set(name, None, BTreeSet::new());
             self.shared_addresses.set(name, BTreeSet::new());
             self.index.set_policy(name, None);
-            self.set_targets(name, BTreeSet::new());
+            self.set_targets(name, &BTreeSet::new());
             return self.update_without_service(cluster, name);
         };
         let service = self.node.in_served_families(&service);
@@ -337,11 +337,11 @@ impl Compiler {
         };
         self.index.set_findings(name, resolved.findings);
         self.index.set_policy(name, resolved.policy);
-        self.set_targets(name, resolved.targets);
+        self.set_targets(name, &resolved.targets);
         self.index.replace(name, Some(part))
     }
 
-    fn set_targets(&mut self, service: &ObjectName, targets: BTreeSet<CheckTarget>) {
+    fn set_targets(&mut self, service: &ObjectName, targets: &BTreeSet<CheckTarget>) {
         let checks = &mut self.index.desired_mut().checks;
         self.checks.set(service, targets, checks);
     }

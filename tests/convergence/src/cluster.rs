@@ -414,7 +414,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
 
 /// Returns networks that may be probed, or none: some of the addresses of [`endpoint`].
 fn probed(any: bool) -> Vec<IpNetwork> {
-    let networks = ["10.1.0.0/30", "fd00:1::/64"].map(|text| text.parse());
+    let networks = ["10.1.0.0/30", "fd00:1::/64"].map(str::parse);
     networks.into_iter().flatten().filter(|_| any).collect()
 }
 

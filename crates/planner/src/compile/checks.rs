@@ -20,7 +20,7 @@ impl Checks {
     pub(super) fn set(
         &mut self,
         service: &ObjectName,
-        targets: BTreeSet<CheckTarget>,
+        targets: &BTreeSet<CheckTarget>,
         checks: &mut BTreeMap<CheckTarget, BTreeSet<ObjectName>>,
     ) {
         let before = match targets.is_empty() {
@@ -29,7 +29,7 @@ impl Checks {
             false => (self.services).insert(service.clone(), targets.iter().cloned().collect()),
         };
         let before: BTreeSet<CheckTarget> = before.into_iter().flatten().collect();
-        for target in before.difference(&targets) {
+        for target in before.difference(targets) {
             if let Some(services) = checks.get_mut(target) {
                 services.remove(service);
                 if services.is_empty() {

@@ -52,6 +52,7 @@ impl Annotation {
     #[must_use]
     pub fn new(name: &str, value: &str) -> Self {
         // One byte more than is allowed shows that the value is too long.
+        let value = value.trim();
         let value = escaped(&value[..value.floor_char_boundary(Self::MAX_LENGTH + 4)]);
         Self {
             name: SafeText::new(name).into_name(),
@@ -167,12 +168,12 @@ fields! {
     /// its zone, or elsewhere.
     Locality locality: Locality = "locality", "locality";
 
-    /// Numbers of connections of one endpoint. Above `upper` it gets no new connections, until it
+    /// Numbers of connections of one endpoint. With `upper` connections it gets no new ones, until it
     /// has fewer than `lower`, by default three quarters of `upper`. The kernel counts them for
     /// each virtual server.
     ConnectionLimits connection_limits: ConnectionLimits = "connectionLimits", "connection-limits";
 
-    /// Every UDP datagram is scheduled on its own.
+    /// Every UDP datagram is scheduled on its own. Clients get no answers from the virtual address.
     OnePacket one_packet: bool = "onePacket", "one-packet";
 
     /// Prefix length, for each family, of the clients that count as one for

@@ -1,15 +1,15 @@
 //! A long-lived connection.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::conversation::exchange;
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::namespace::Namespace;
-use crate::probe::parse;
 use crate::socket::{Protocol, connect};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,13 +80,4 @@ fn talk(stream: &TcpStream, pod: &str, ended: &AtomicBool, count: &AtomicUsize) 
         thread::sleep(PAUSE);
     }
     Ok(())
-}
-
-/// Sends a line and returns the name of the pod in the answer.
-fn exchange(mut stream: &TcpStream) -> io::Result<String> {
-    stream.write_all(b"still there?\n")?;
-    let mut line = String::new();
-    // The pod sends one line for each request, so that the buffer contains no part of a second one.
-    BufReader::new(stream).read_line(&mut line)?;
-    Ok(parse(&line)?.pod)
 }

@@ -8,6 +8,7 @@
 //! | [`Lan`] | two nodes on one segment |
 //! | [`Pod`], [`Responder`] | servers that answer with their name over TCP, UDP and SCTP |
 //! | [`Probe`] | a client that sends requests and counts the answers of each pod |
+//! | [`Conversation`], [`LongLived`] | a connection that stays open, idle or busy |
 //! | [`Volley`] | thousands of requests from one thread |
 //! | [`Load`], [`Flow`] | clients that send requests until they are stopped |
 //!
@@ -19,6 +20,7 @@
 mod api;
 mod connection;
 mod container;
+mod conversation;
 pub mod demo;
 mod failure;
 mod flow;
@@ -48,6 +50,7 @@ mod world;
 pub use api::{ApiServer, Path};
 pub use connection::LongLived;
 pub use container::image;
+pub use conversation::Conversation;
 pub use failure::{Context, Failure, Outcome, ensure};
 pub use flow::Flow;
 pub use http::{get, get_text};

@@ -5,7 +5,7 @@ mod icmp;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -40,8 +40,9 @@ pub struct Ask {
     pub over: Over,
     /// Target of the request; an echo request ignores the port.
     pub target: SocketAddr,
-    /// Source address; routing chooses it if `None`, and always for an echo request.
-    pub source: Option<IpAddr>,
+    /// Source address and port. The kernel chooses port 0, and both if `None` and for an echo
+    /// request.
+    pub source: Option<SocketAddr>,
 }
 
 /// Result of an attempt.
@@ -243,11 +244,11 @@ fn begin(icmp: &Icmp, ask: &Ask) -> io::Result<(Key, Option<OwnedFd>, Started)> 
     // SCTP would announce all its addresses to the other end.
     let source = match (ask.source, ask.over) {
         (Some(source), _) => Some(source),
-        (None, Over::Transport(Protocol::Sctp)) => Some(routed(ask.target)?),
+        (None, Over::Transport(Protocol::Sctp)) => Some(SocketAddr::new(routed(ask.target)?, 0)),
         (None, _) => None,
     };
     if let Some(source) = source {
-        bind(&socket, &SocketAddr::new(source, 0))?;
+        bind(&socket, &source)?;
     }
     match connect(&socket, ask.target) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),

@@ -133,7 +133,8 @@ fn words_of_a_command_line_are_completed() {
     assert_eq!(
         completed("ipvsctl analyze --explain KIV012"),
         [
-            "KIV0120", "KIV0121", "KIV0122", "KIV0123", "KIV0124", "KIV0125", "KIV0126", "KIV0127"
+            "KIV0120", "KIV0121", "KIV0122", "KIV0123", "KIV0124", "KIV0125", "KIV0126", "KIV0127",
+            "KIV0128", "KIV0129"
         ]
     );
     assert_eq!(completed("ipvsctl get servers -o y"), ["yaml"]);

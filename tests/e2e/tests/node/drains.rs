@@ -1,11 +1,10 @@
 //! Connections to removed endpoints: how long they live, and how they end.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use e2e::{Context as _, Failure, Namespace, Outcome, ensure, get, scaled, within};
+use e2e::{Context as _, Conversation, Failure, Outcome, ensure, get, scaled, within};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -18,8 +17,6 @@ const DEADLINE: Duration = Duration::from_secs(8);
 /// Tolerance for the end of a drain: connections are counted every five seconds, and the machine
 /// may be slow.
 const LATE: Duration = Duration::from_secs(20);
-/// Time limit for a line and its answer.
-const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -64,50 +61,6 @@ fn stage(cut: bool) -> Outcome<Stage> {
     Ok(stage)
 }
 
-/// A TCP connection to a pod that sends only on request.
-pub(crate) struct Conversation {
-    target: SocketAddr,
-    stream: TcpStream,
-}
-
-impl Conversation {
-    pub(crate) fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
-        let stream = from.run(|| TcpStream::connect_timeout(&target, scaled(TIMEOUT)));
-        let stream = stream.context(|| format!("connecting to {target}"))?;
-        let set = stream.set_read_timeout(Some(scaled(TIMEOUT)));
-        set.context(|| "setting a timeout")?;
-        let conversation = Self { target, stream };
-        conversation.is_with("pod1")?;
-        Ok(conversation)
-    }
-
-    /// Sends a line; returns the answer.
-    fn exchange(&self) -> io::Result<String> {
-        (&self.stream).write_all(b"still there?\n")?;
-        let mut line = String::new();
-        let length = BufReader::new(&self.stream).read_line(&mut line)?;
-        if length == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-        }
-        Ok(line)
-    }
-
-    pub(crate) fn is_with(&self, pod: &str) -> Outcome {
-        let answer = self.exchange().context(|| self.target.to_string())?;
-        let name = answer.split(' ').next().unwrap_or_default();
-        ensure(name == pod, || {
-            format!("{}: expected {pod}, found {answer}", self.target)
-        })
-    }
-
-    fn fails_by(&self, expected: io::ErrorKind) -> Outcome {
-        let found = self.exchange().map_err(|error| error.kind());
-        ensure(found == Err(expected), || {
-            format!("{}: expected {expected:?}, found {found:?}", self.target)
-        })
-    }
-}
-
 /// Opens connections from the client to the cluster IP and to the load balancer, in both families.
 fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
     let kinds = [Address::ClusterIp, Address::LoadBalancer];
@@ -115,12 +68,17 @@ fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
         .into_iter()
         .flat_map(|family| kinds.map(|kind| web().at(kind, family)));
     targets
-        .map(|target| Conversation::open(&stage.world.client, target))
+        .map(|target| {
+            let opened = Conversation::open(&stage.world.client, target)?;
+            let pod = &opened.pod;
+            ensure(pod == "pod1", || format!("{pod} answers at {target}"))?;
+            Ok(opened)
+        })
         .collect()
 }
 
 fn live(conversations: &[Conversation]) -> Outcome {
-    conversations.iter().try_for_each(|one| one.is_with("pod1"))
+    conversations.iter().try_for_each(Conversation::is_alive)
 }
 
 /// Fails unless the next line on each connection resets it, and no line reaches the pod.

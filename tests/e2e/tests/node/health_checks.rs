@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use e2e::{Context as _, Family, Outcome, Protocol, Responder, ensure, get, within};
+use e2e::{Context as _, Conversation, Family, Outcome, Protocol, Responder, ensure, get, within};
 use libtest_mimic::Trial;
 
 use crate::case;
-use crate::drains::Conversation;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{METRICS, Stage, own_configuration, served_by, with_slices};
 
@@ -101,7 +100,10 @@ fn quiesced() -> Outcome {
     drop(servers.remove(0));
     // Both families of the pod fail.
     soon(&stage, 2, &PODS[1..])?;
-    let live = |one: &Conversation| one.is_with("pod1");
+    let live = |one: &Conversation| {
+        ensure(one.pod == "pod1", || format!("connected to {}", one.pod))?;
+        one.is_alive()
+    };
     (conversations.iter().try_for_each(live)).context(|| "while pod1 fails")?;
 
     let _server = healthy(&stage, "pod1")?;

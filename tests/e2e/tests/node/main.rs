@@ -26,6 +26,7 @@ mod leftovers;
 mod matrix;
 mod nodes;
 mod packets;
+mod policy;
 mod protected;
 mod proxy;
 mod ranges;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         drains::trials(),
         health_checks::trials(),
         udp_drains::trials(),
+        policy::trials(),
         leftovers::trials(),
         nodes::trials(),
         beside_foreign::trials(),

@@ -250,10 +250,18 @@ fn write_rule(rule: &PolicyRule) -> Value {
     let policy: Map<String, Value> = (rule.policy.values())
         .map(|(field, value)| (field.name().to_owned(), value.into()))
         .collect();
-    json!({
-        "name": rule.name,
-        "namespaces": namespaces,
-        "selector": {"matchExpressions": expressions},
-        "policy": policy,
-    })
+    let mut written = Map::from_iter([("name".to_owned(), json!(rule.name))]);
+    let parts = [
+        ("namespaces", !namespaces.is_empty(), json!(namespaces)),
+        (
+            "selector",
+            !expressions.is_empty(),
+            json!({"matchExpressions": expressions}),
+        ),
+        ("policy", !policy.is_empty(), policy.into()),
+    ];
+    for (field, _, value) in parts.into_iter().filter(|(_, has, _)| *has) {
+        written.insert(field.to_owned(), value);
+    }
+    written.into()
 }

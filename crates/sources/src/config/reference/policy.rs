@@ -78,7 +78,7 @@ connections as one with weight 1. The weight in the kernel is the product of `we
 |---|---|
 | `wrr` | share of new connections |
 | `wlc`, `sed`, `nq` | share of the connections that exist at a time |
-| `sh`, `mh` | share of the clients' addresses |
+| `sh`, `mh` | share of the clients' addresses, with `*-port` of their addresses and ports |
 | `fo` | the endpoint with the greatest weight gets every connection |
 | `ovf` | the endpoint with the greatest weight, until it has as many connections as its weight |
 | `twos` | share of the choices of two endpoints, of which the one with less load gets the connection |
@@ -134,13 +134,21 @@ kube-ipvs.io/health-check: type=http, path=/healthz, interval=2s, timeout=1s, fa
 * A weight and a factor are at most 256, and so is their product in the kernel: greater products are
   reduced in proportion, to at least 1. A value has at most 64 items, an annotation at most 2048 bytes,
   and 32 annotations of a Service are read.
-* `connectionLimits` count for each virtual server and on each node: a Service with two ports, or a cluster
+* An endpoint with `upper` connections gets no new one until fewer than `lower` are left.
+  `connectionLimits` count for each virtual server and on each node: a Service with two ports, or a cluster
   IP and a node port, may have twice as many connections to one endpoint. An endpoint that is full is left
   out as one with weight 0 is; if all are full, new connections are refused. The kernel counts inactive
-  connections too.
+  connections too: one that was closed, until the kernel forgets it (ten seconds after a reset, else up to
+  two minutes), and each UDP flow until `ipvs.udpTimeout`. Many short connections fill an endpoint
+  although few are open.
 * Existing clients keep their endpoint under session affinity, whatever its weight, except 0 with
   `net.ipv4.vs.expire_quiescent_template`.
-* `onePacket` acts on UDP ports only. Each datagram of a flow may reach another endpoint.
+* `onePacket` acts on UDP ports only. Each datagram of a flow may reach another endpoint. The kernel keeps
+  no connection, so that no answer arrives from the virtual address: use it for datagrams without answers,
+  such as syslog and statsd, not for DNS.
+* `sh` has 256 buckets, which it fills by weight in the order of the endpoints: if the weights add up to
+  more, the last endpoints get nothing. Use small weights, or `mh`. `mh` reduces greater weights to fewer
+  than 64 steps after division by their greatest common divisor: 256 and 1 become 32 and 1.
 * An endpoint's zone is that in its EndpointSlice. Endpoints objects have none.
 ";
 

@@ -123,7 +123,7 @@ const FILES: [(&str, &str); 6] = [
 ];
 
 /// Pages of kube-ipvsd.
-const PAGES: [(&str, &str, &str); 6] = [
+const PAGES: [(&str, &str, &str); 7] = [
     (
         "daemon/statusz.json",
         "status of kube-ipvsd",
@@ -132,6 +132,11 @@ const PAGES: [(&str, &str, &str); 6] = [
     ("daemon/metrics.txt", "metrics of kube-ipvsd", "/metrics"),
     ("daemon/drains.json", "draining real servers", "/drains"),
     ("daemon/owners.json", "owners of virtual servers", "/owners"),
+    (
+        "daemon/healthchecks.json",
+        "health checks of endpoints",
+        "/healthchecks",
+    ),
     (
         "daemon/changes.json",
         "last changes of the tables by kube-ipvsd",

@@ -22,6 +22,7 @@
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
 mod change;
+mod checks;
 mod checkup;
 mod connections;
 mod daemon;
@@ -46,6 +47,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::change::{DaemonChange, DaemonChanges, TableChange, effect_name};
+pub use self::checks::DaemonChecks;
 pub use self::checkup::{Check, Checkup, CheckupServices, CheckupSummary};
 pub use self::connections::{
     Connection, ConnectionList, ConnectionSummary, Endpoint, RealServerConnections,

@@ -71,6 +71,9 @@ pub struct NodeConfig {
     pub service_policies: Vec<PolicyRule>,
     /// Fields of its policy that a Service may set by annotations.
     pub allowed_annotations: BTreeSet<PolicyField>,
+    /// Networks of the endpoints that this node may probe for a health check; empty turns health
+    /// checks off.
+    pub health_check_networks: Vec<IpNetwork>,
 }
 
 impl NodeConfig {
@@ -101,7 +104,8 @@ impl NodeConfig {
             strict_arp: false,
             kernel_settings: KernelSettings::default(),
             service_policies: Vec::new(),
-            allowed_annotations: PolicyField::ALL.iter().copied().collect(),
+            allowed_annotations: PolicyField::allowed_by_default(),
+            health_check_networks: Vec::new(),
         }
     }
 

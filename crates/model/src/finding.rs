@@ -142,6 +142,12 @@ pub enum Code {
     PolicyNotAllowed,
     /// KIV0130: a field of a Service's policy has no effect beside the rest of the Service.
     PolicyWithoutEffect,
+    /// KIV0131: an endpoint of a Service with a health check may not be probed.
+    EndpointNotChecked,
+    /// KIV0132: an endpoint fails the health check of its Service.
+    EndpointFailed,
+    /// KIV0133: so many endpoints fail the health check that all are used.
+    HealthCheckPanic,
     /// KIV0140: a setting of a VirtualServer cannot be programmed.
     InvalidVirtualServer,
     /// KIV0141: a real server of a VirtualServer cannot be programmed.
@@ -182,7 +188,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in order.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 51] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -213,6 +219,9 @@ impl Code {
         Self::InvalidPolicy,
         Self::PolicyNotAllowed,
         Self::PolicyWithoutEffect,
+        Self::EndpointNotChecked,
+        Self::EndpointFailed,
+        Self::HealthCheckPanic,
         Self::InvalidVirtualServer,
         Self::InvalidRealServer,
         Self::NoRealServer,
@@ -267,6 +276,9 @@ impl Code {
             Self::InvalidPolicy => "KIV0128",
             Self::PolicyNotAllowed => "KIV0129",
             Self::PolicyWithoutEffect => "KIV0130",
+            Self::EndpointNotChecked => "KIV0131",
+            Self::EndpointFailed => "KIV0132",
+            Self::HealthCheckPanic => "KIV0133",
             Self::InvalidVirtualServer => "KIV0140",
             Self::InvalidRealServer => "KIV0141",
             Self::NoRealServer => "KIV0142",
@@ -312,6 +324,9 @@ impl Code {
             | Self::SeveralAddresses
             | Self::PolicyNotAllowed
             | Self::PolicyWithoutEffect
+            | Self::EndpointNotChecked
+            | Self::EndpointFailed
+            | Self::HealthCheckPanic
             | Self::PortHasNoEffect
             | Self::UnknownNode
             | Self::NoLocalDetection

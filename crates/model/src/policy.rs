@@ -4,6 +4,7 @@
 //! Service, in `servicePolicies` of the configuration, and in a VirtualServer.
 //! `docs/reference/policy.md` describes it for operators.
 
+mod check;
 mod pattern;
 mod rule;
 #[cfg(test)]
@@ -11,8 +12,13 @@ mod tests;
 mod value;
 mod weights;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::check::{
+    CheckTarget, EndpointCheck, FailedTargets, HttpProbe, OnFailure, Probe, ProbeKind,
+};
 pub use self::pattern::Pattern;
 pub use self::rule::{LabelSelector, PolicyRule, Requirement};
 use self::value::Value;
@@ -179,9 +185,21 @@ fields! {
 
     /// Maximum time for which an endpoint that terminates keeps its UDP flows; 0 ends them at once.
     UdpDrainTimeout udp_drain_timeout: Drain = "udpDrainTimeout", "udp-drain-timeout";
+
+    /// Active check of the endpoints by this node. An endpoint that fails `fall` probes in a row
+    /// gets no new connections, until `rise` probes in a row succeed.
+    HealthCheck health_check: EndpointCheck = "healthCheck", "health-check";
 }
 
 impl PolicyField {
+    /// Returns the fields that a Service may set unless the administrator says otherwise: all but
+    /// the health check, by which a Service makes nodes send packets.
+    #[must_use]
+    pub fn allowed_by_default() -> BTreeSet<Self> {
+        let fields = Self::ALL.iter().copied();
+        fields.filter(|field| *field != Self::HealthCheck).collect()
+    }
+
     /// Returns the field with this name in a file.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {

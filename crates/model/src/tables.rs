@@ -20,7 +20,7 @@ use crate::compact::{pack_map, pack_set};
 use crate::config::NodeConfig;
 use crate::frontend::HealthCheck;
 use crate::names::{Name, ObjectName, ServicePortName};
-use crate::policy::ServicePolicy;
+use crate::policy::{CheckTarget, ServicePolicy};
 use crate::rules::Rules;
 
 /// The tables of one node.
@@ -244,6 +244,8 @@ pub struct Desired {
     pub without_local_endpoints: BTreeMap<ObjectName, WithoutLocal>,
     /// Policies of the Services that have one.
     pub policies: BTreeMap<ObjectName, Arc<ServicePolicy>>,
+    /// Targets of health checks, with the Services that use the result. A set is never empty.
+    pub checks: BTreeMap<CheckTarget, BTreeSet<ObjectName>>,
 }
 
 impl Desired {

@@ -38,7 +38,7 @@ use crate::mailbox::{NodeEvents, mailbox};
 use crate::reload::ConfigWatcher;
 use crate::run::{Ended, Inputs, Observer, Until, run};
 use crate::second_proxy::SecondProxyWatch;
-use crate::{events, traffic, udp_flows};
+use crate::{events, probes, traffic, udp_flows};
 use reconciler::Reconciler;
 
 use self::api_server::{Names, resolve};
@@ -195,6 +195,15 @@ fn work(
         );
         runtime.spawn(second_proxy.follow(in_force.clone()));
         observers.push(Box::new(second_proxy));
+        let (wanted_observer, wanted) = probes::wanted::wanted();
+        runtime.spawn(probes::run(
+            telemetry.probes(),
+            wanted,
+            to_node.clone(),
+            telemetry.metrics(),
+            usize::try_from(resolved.settings.health_checks_max_concurrent).unwrap_or(usize::MAX),
+        ));
+        observers.push(Box::new(wanted_observer));
         runtime.spawn(pass_on(in_force, to_node.clone(), label_keys));
         runtime.spawn(api_server.follow(config.clone(), resolve));
         if let Some(path) = &args.config {

@@ -68,6 +68,9 @@ pub fn reason(code: Code) -> &'static str {
         Code::InvalidPolicy => "InvalidPolicy",
         Code::PolicyNotAllowed => "PolicyNotAllowed",
         Code::PolicyWithoutEffect => "PolicyWithoutEffect",
+        Code::EndpointNotChecked => "EndpointNotChecked",
+        Code::EndpointFailed => "EndpointFailed",
+        Code::HealthCheckPanic => "HealthCheckPanic",
         Code::InvalidVirtualServer => "InvalidVirtualServer",
         Code::InvalidRealServer => "InvalidRealServer",
         Code::NoRealServer => "NoRealServer",
@@ -116,6 +119,24 @@ pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
         reason: reason(*code),
         action: "Program",
         note: format!("{code}: {field}: {problem}; {consequence}"),
+    })
+}
+
+/// Returns the event about the end of a failure; only the failure of a health check has one.
+#[must_use]
+pub fn recovery(cleared: &Finding) -> Option<ObjectEvent> {
+    let Finding {
+        code,
+        object,
+        problem,
+        ..
+    } = cleared;
+    (*code == Code::EndpointFailed).then(|| ObjectEvent {
+        regarding: about("v1", "Service", object),
+        severity: Severity::Normal,
+        reason: "EndpointNoLongerFails",
+        action: "Probe",
+        note: format!("{code}: over, or no longer checked: {problem}"),
     })
 }
 
@@ -417,7 +438,12 @@ impl Observer for EventRecorder {
                     self.send(event);
                 }
             }
-            Report::Audited | Report::FindingCleared(_) | Report::DeletionsWithheld(_) => {}
+            Report::FindingCleared(cleared) => {
+                if let Some(event) = recovery(cleared) {
+                    self.send(event);
+                }
+            }
+            Report::Audited | Report::ChecksWanted(_) | Report::DeletionsWithheld(_) => {}
         }
     }
 

@@ -15,6 +15,7 @@ mod latest;
 pub mod logging;
 pub mod mailbox;
 pub mod metrics;
+pub mod probes;
 pub mod reload;
 pub mod run;
 pub mod second_proxy;

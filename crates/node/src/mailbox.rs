@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{Finding, NodeConfig};
+use model::policy::CheckTarget;
+use model::{Finding, Name, NodeConfig};
 use reconciler::{Event, LostEntries};
 use tokio::sync::Notify;
 
@@ -52,6 +53,8 @@ struct Pending {
     interfaces: bool,
     lost: Option<LostEntries>,
     config: Option<Box<NodeConfig>>,
+    /// Results of health checks. The number of targets limits them.
+    checked: BTreeMap<CheckTarget, Option<Name>>,
     /// Changed findings: true if raised, false if withdrawn.
     found: BTreeMap<Finding, bool>,
 }
@@ -79,6 +82,12 @@ impl NodeEvents {
     /// Reports a new configuration. Only the latest one is kept.
     pub fn configured(&self, config: NodeConfig) {
         self.change(|pending| pending.config = Some(Box::new(config)));
+    }
+
+    /// Reports results of health checks: the error of a target that fails, or `None`. Only the
+    /// latest result of a target is kept.
+    pub fn checked(&self, results: BTreeMap<CheckTarget, Option<Name>>) {
+        self.change(|pending| pending.checked.extend(results));
     }
 
     /// Reports a finding that no sync clears.
@@ -123,11 +132,13 @@ impl NodeInbox {
             interfaces,
             lost,
             config,
+            checked,
             found,
         } = std::mem::take(&mut *self.shared.pending());
         (config.map(Event::Configured).into_iter())
             .chain(interfaces.then_some(Event::NodeChanged))
             .chain(lost.map(Event::Lost))
+            .chain((!checked.is_empty()).then_some(Event::Checked(checked)))
             .chain(found.into_iter().map(|(finding, exists)| match exists {
                 true => Event::Found(finding),
                 false => Event::Gone(finding),

@@ -32,6 +32,7 @@ use ipvs::{AddressFamily, SyncRole};
 use model::Code;
 use model::cluster::PolicyScope;
 use model::names::ObjectName;
+use model::policy::ProbeKind;
 use model::tables::{NodeTables, WithoutLocal};
 use prometheus::core::Collector as _;
 use prometheus::{Registry, TextEncoder};
@@ -52,6 +53,7 @@ pub use self::traffic::{
 };
 use crate::health::{Health, family_name};
 use crate::http::Share;
+use crate::probes::Outcome;
 use crate::second_proxy::Sign;
 use reconciler::{Column, EntryKey, Trigger};
 
@@ -172,6 +174,13 @@ impl Metrics {
             self.second_proxy(sign, false);
         }
         self.sync_daemons(&NodeTables::default(), &NodeTables::default());
+        self.check_targets(0, 0);
+        for kind in ProbeKind::NAMES {
+            for outcome in Outcome::NAMES {
+                handles.check_probes.with_label_values(&[kind, outcome]);
+            }
+            handles.check_duration.with_label_values(&[kind]);
+        }
         set(&handles.large_services, &[], 0.0);
         set(&handles.waiting_entries, &[], 0.0);
         for result in ["ok", "failed"] {
@@ -187,6 +196,7 @@ impl Metrics {
             &handles.service_changes,
             &handles.observe_failures,
             &handles.events_dropped,
+            &handles.check_late,
         ] {
             none(counter);
         }
@@ -435,6 +445,27 @@ impl Metrics {
     pub fn second_proxy(&self, sign: Sign, holds: bool) {
         let holds = f64::from(u8::from(holds));
         set(&self.handles.second_proxy, &[sign.name()], holds);
+    }
+
+    /// Sets the numbers of targets of health checks.
+    pub fn check_targets(&self, healthy: usize, failed: usize) {
+        let targets = &self.handles.check_targets;
+        set(targets, &["healthy"], healthy as f64);
+        set(targets, &["failed"], failed as f64);
+    }
+
+    /// Counts a probe of this kind with the name of its [`Outcome`](crate::probes::Outcome).
+    pub fn probed(&self, kind: &str, outcome: &str, took: Duration) {
+        let handles = &self.handles;
+        (handles.check_probes.with_label_values(&[kind, outcome])).inc();
+        let duration = handles.check_duration.with_label_values(&[kind]);
+        duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts a probe that started late.
+    pub fn probe_late(&self) {
+        let none: [&str; 0] = [];
+        self.handles.check_late.with_label_values(&none).inc();
     }
 
     /// Sets kube-proxy's feature gates that have an effect in ipvs mode. `external_ips` is false if

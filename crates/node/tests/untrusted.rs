@@ -251,6 +251,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
     let health = Arc::new(Mutex::new(health));
     let proxy_health = health_pages::handler(Arc::clone(&health), Arc::clone(&metrics));
     let pages = metrics_pages::handler(Pages {
+        checks: Default::default(),
         metrics,
         health,
         status: Arc::new(RwLock::new(status)),

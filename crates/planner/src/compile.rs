@@ -1,11 +1,12 @@
 //! Compiles the state of the cluster into the tables of one node.
 
+mod checks;
 mod dependents;
 mod shared_addresses;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,10 +15,12 @@ use model::cluster::{Changed, ClusterState, EndpointSlice, ObjectKind, Undecodab
 use model::config::{NodeConfig, NodePortAddresses};
 use model::finding::{Code, Finding, FindingChanges};
 use model::frontend::FrontendKind;
-use model::names::ObjectName;
+use model::names::{Name, ObjectName};
+use model::policy::{CheckTarget, FailedTargets};
 use model::snapshot::{Machine, NodeState};
 use model::tables::{Desired, TableKeys};
 
+use self::checks::Checks;
 use self::dependents::{Dependents, asked_for};
 use self::shared_addresses::SharedAddresses;
 use crate::claim_index::{ClaimIndex, ServiceClaims};
@@ -40,19 +43,20 @@ pub fn compile(
     node: &NodeState,
     config: &NodeConfig,
 ) -> (Desired, Vec<Finding>) {
-    let (compiler, findings) = compiled(cluster, node, config);
+    let (compiler, findings) = compiled(cluster, node, config, FailedTargets::new());
     (compiler.index.desired().clone(), findings)
 }
 
-/// As [`compile`], and returns the claims of the Services, which name the owners of single entries and
-/// explain how a Service is served.
+/// As [`compile`], with the targets of health checks that fail. Also returns the claims of the
+/// Services, which name the owners of single entries and explain how a Service is served.
 #[must_use]
 pub fn compile_with_claims(
     cluster: &ClusterState,
     node: &NodeState,
     config: &NodeConfig,
+    failed: FailedTargets,
 ) -> (Desired, Vec<Finding>, Claims) {
-    let (mut compiler, findings) = compiled(cluster, node, config);
+    let (mut compiler, findings) = compiled(cluster, node, config, failed);
     let desired = std::mem::take(compiler.index.desired_mut());
     let claims = Claims {
         index: compiler.index,
@@ -66,8 +70,10 @@ fn compiled(
     cluster: &ClusterState,
     node: &NodeState,
     config: &NodeConfig,
+    failed: FailedTargets,
 ) -> (Compiler, Vec<Finding>) {
     let mut compiler = Compiler::new(config.clone());
+    compiler.node.failed = failed;
     compiler.compile(cluster, node, drop);
     let findings = compiler.findings().cloned().collect();
     (compiler, findings)
@@ -88,6 +94,7 @@ pub struct Compiler {
     index: ClaimIndex,
     dependents: Dependents,
     shared_addresses: SharedAddresses,
+    checks: Checks,
     /// Objects with a finding that they cannot be decoded.
     undecodable: BTreeSet<(ObjectKind, ObjectName)>,
 }
@@ -104,6 +111,7 @@ impl Compiler {
             index,
             dependents: Dependents::default(),
             shared_addresses: SharedAddresses::default(),
+            checks: Checks::default(),
             undecodable: BTreeSet::new(),
         };
         compiler.write_rules();
@@ -120,6 +128,48 @@ impl Compiler {
     #[must_use]
     pub fn desired(&self) -> &Desired {
         self.index.desired()
+    }
+
+    /// Sets results of health checks: the error of a target that fails, or `None` if the target is
+    /// healthy again or no longer probed. Returns the Services whose result changed; the caller
+    /// must compile them next.
+    pub fn set_health(
+        &mut self,
+        results: BTreeMap<CheckTarget, Option<Name>>,
+    ) -> BTreeSet<ObjectName> {
+        let checks = &self.index.desired().checks;
+        let mut services = BTreeSet::new();
+        for (target, error) in results {
+            let is_new = match error {
+                Some(error) => {
+                    let before = self.node.failed.insert(target.clone(), error.clone());
+                    before != Some(error)
+                }
+                None => self.node.failed.remove(&target).is_some(),
+            };
+            if is_new {
+                services.extend(checks.get(&target).into_iter().flatten().cloned());
+            }
+        }
+        services
+    }
+
+    /// Returns the targets of health checks that fail.
+    #[must_use]
+    pub fn failed_targets(&self) -> &FailedTargets {
+        &self.node.failed
+    }
+
+    /// Returns the targets of health checks whose Services changed since the last call, with the
+    /// Services that use them now. A target without a Service is no longer probed.
+    pub fn take_check_changes(&mut self) -> BTreeMap<CheckTarget, BTreeSet<ObjectName>> {
+        let checks = &self.index.desired().checks;
+        (self.checks.take_changed().into_iter())
+            .map(|target| {
+                let services = checks.get(&target).cloned().unwrap_or_default();
+                (target, services)
+            })
+            .collect()
     }
 
     /// Returns the addresses at which node ports are served, or `None` if they are served at every
@@ -241,6 +291,7 @@ impl Compiler {
         self.index.settle_findings();
         self.index.pack();
         self.dependents.pack();
+        self.checks.pack();
     }
 
     fn update_services(&mut self, cluster: &ClusterState, changed: &mut impl FnMut(TableKeys)) {
@@ -261,6 +312,7 @@ impl Compiler {
             self.dependents.set(name, None, BTreeSet::new());
             self.shared_addresses.set(name, BTreeSet::new());
             self.index.set_policy(name, None);
+            self.set_targets(name, &BTreeSet::new());
             return self.update_without_service(cluster, name);
         };
         let service = self.node.in_served_families(&service);
@@ -285,7 +337,13 @@ impl Compiler {
         };
         self.index.set_findings(name, resolved.findings);
         self.index.set_policy(name, resolved.policy);
+        self.set_targets(name, &resolved.targets);
         self.index.replace(name, Some(part))
+    }
+
+    fn set_targets(&mut self, service: &ObjectName, targets: &BTreeSet<CheckTarget>) {
+        let checks = &mut self.index.desired_mut().checks;
+        self.checks.set(service, targets, checks);
     }
 
     fn update_virtual_server(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {

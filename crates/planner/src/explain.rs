@@ -223,6 +223,9 @@ pub enum EndpointVerdict {
     /// Not used: another entry for the same address and port precedes it. The name is that of the
     /// other entry's slice.
     Duplicate(ObjectName),
+    /// Gets no new connections: it fails the health check of the Service. The text is the last
+    /// error.
+    HealthCheckFailed(String),
 }
 
 impl EndpointVerdict {
@@ -248,6 +251,7 @@ impl EndpointVerdict {
             Self::PortNotOffered => "PortNotOffered",
             Self::UnusableAddress(_) => "UnusableAddress",
             Self::Duplicate(_) => "Duplicate",
+            Self::HealthCheckFailed(_) => "HealthCheckFailed",
         }
     }
 }
@@ -270,6 +274,7 @@ impl fmt::Display for EndpointVerdict {
             }
             Self::UnusableAddress(problem) => f.write_str(problem),
             Self::Duplicate(slice) => write!(f, "duplicate, the entry of {} is used", slice.name),
+            Self::HealthCheckFailed(error) => write!(f, "health check failed: {error}"),
         }
     }
 }

@@ -14,6 +14,7 @@ use model::config::{DetectLocal, NodeConfig, NodePortAddresses};
 use model::finding::{Code, Finding};
 use model::missing_family::MissingFamily;
 use model::names::{Name, ObjectName};
+use model::policy::FailedTargets;
 use model::snapshot::NodeState;
 
 use crate::protected::{ApiServers, NodeResource, Protected, api_servers};
@@ -42,6 +43,8 @@ pub(crate) struct NodeContext {
     pub(crate) api_servers: ApiServers,
     /// IP family that cannot be served on this node.
     pub(crate) missing: Option<MissingFamily>,
+    /// Targets of health checks that fail when this node probes them.
+    pub(crate) failed: FailedTargets,
 }
 
 /// Changed parts of a [`NodeContext`], grouped by the Services that depend on them.

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod answers;
+mod checks;
 mod endpoints;
 mod health;
 mod limits;
@@ -24,13 +25,14 @@ use ipvs::AddressFamily;
 use model::cluster::{EndpointSlice, Service, ServiceKind};
 use model::config::NodeConfig;
 use model::finding::Finding;
-use model::frontend::{Frontend, FrontendKind, HealthCheck, LocalEndpoint, Sources};
+use model::frontend::{Backend, Frontend, FrontendKind, HealthCheck, LocalEndpoint, Sources};
 use model::names::ServicePortName;
-use model::policy::ServicePolicy;
+use model::policy::{CheckTarget, ServicePolicy};
 use model::tables::WithoutLocal;
 
 use self::addresses::Addresses;
 pub(crate) use self::addresses::reserved_kind;
+use self::checks::{CheckNotes, Checks};
 use self::endpoints::{Candidates, Skips};
 use self::health::LocalReady;
 pub(crate) use self::limits::outside_addresses;
@@ -63,6 +65,8 @@ pub(crate) struct Resolved {
     pub(crate) unserved: BTreeSet<NodeResource>,
     /// Policy of the Service; `None` if it sets nothing.
     pub(crate) policy: Option<Arc<ServicePolicy>>,
+    /// Endpoints that this node probes for the Service.
+    pub(crate) targets: BTreeSet<CheckTarget>,
     /// Findings about the Service and its slices.
     pub(crate) findings: Vec<Finding>,
 }
@@ -150,6 +154,8 @@ fn resolve_with(
         resolver.addresses.check_node_ports(service, node, findings);
     }
     (notes.budget).report(service, config.service_limits, findings);
+    (notes.checks).report(service, resolver.policy.as_deref(), &origins, findings);
+    resolved.targets = notes.checks.targets;
     let local = &mut resolved.local_endpoints;
     limits::cut_local_endpoints(service, config.service_limits, local, findings);
     resolved.unserved = notes.refusals.report(service, findings);
@@ -212,6 +218,7 @@ struct Notes {
     ready: LocalReady,
     refusals: Refusals,
     budget: Budget,
+    checks: CheckNotes,
     /// Decisions for an explanation; `None` if no explanation is requested.
     decisions: Option<Decisions>,
 }
@@ -313,10 +320,31 @@ impl Resolver<'_> {
         notes.ready.extend(candidates.local_ready());
         let zone = self.node.zone.as_ref();
         let choice = candidates.choose(self.service, external, name, zone);
+        let policy = self.policy.as_deref();
+        let checks = Checks::of(policy, port.protocol, self.config, &self.node.failed);
+        let weights = |backends: &[Backend]| {
+            candidates.weights(backends, policy?, name, zone, self.is_hashed())
+        };
         if let (Some(skipped), Some(decisions)) = (skips.into_kept(), &mut notes.decisions) {
             let external = external.then(|| policy::external(self.service));
             let internal = self.service.internal_policy;
             let mut endpoints = candidates.explain(&choice, internal, external);
+            if let Some(checks) = checks {
+                let weighted = |policy| {
+                    let (backends, _) = choice.backends(policy);
+                    (backends, weights(backends))
+                };
+                let (backends, weights) = weighted(internal);
+                checks.explain((backends, weights.as_deref()), &mut endpoints, |endpoint| {
+                    Some(&mut endpoint.internal)
+                });
+                if let Some(external) = external {
+                    let (backends, weights) = weighted(external);
+                    checks.explain((backends, weights.as_deref()), &mut endpoints, |endpoint| {
+                        endpoint.external.as_mut()
+                    });
+                }
+            }
             endpoints.extend(skipped);
             (decisions.ports).push(PortExplanation::new(port, family, endpoints));
         }
@@ -338,6 +366,11 @@ impl Resolver<'_> {
                 continue;
             }
             (notes.policies).note(site.kind, family, lacks_local && choice.anywhere);
+            let weighted = (backends.to_vec(), weights(backends));
+            let (backends, weights) = match checks {
+                Some(checks) => checks.apply(port, weighted, &mut notes.checks),
+                None => weighted,
+            };
             resolved.frontends.push(Frontend {
                 owner: owner.clone(),
                 kind: site.kind,
@@ -350,10 +383,8 @@ impl Resolver<'_> {
                 policy,
                 lacks_local,
                 sources: sources.clone(),
-                weights: (self.policy.as_deref()).and_then(|policy| {
-                    candidates.weights(backends, policy, name, zone, self.is_hashed())
-                }),
-                backends: backends.to_vec(),
+                weights,
+                backends,
                 finishing: finishing.clone(),
             });
         }

@@ -1,6 +1,6 @@
 //! Events that the reconciler receives and effects that it returns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use model::cluster::ClusterEvent;
 use model::config::NodeConfig;
 use model::finding::Finding;
 use model::kernel::{ObserveError, OpError, OpOutcome};
+use model::names::{Name, ObjectName};
 use model::plan::{PlannedOp, Stage, Summary};
+use model::policy::CheckTarget;
 use model::snapshot::{Scope, Snapshot};
 
 /// An input of the reconciler.
@@ -28,6 +30,9 @@ pub enum Event {
     Found(Finding),
     /// A finding of a check outside the loop is resolved.
     Gone(Finding),
+    /// Results of health checks: the error of a target that fails, or `None` if it is healthy
+    /// again or no longer probed.
+    Checked(BTreeMap<CheckTarget, Option<Name>>),
     /// The configuration changed.
     Configured(Box<NodeConfig>),
     /// The time [`poll_timeout`](crate::Reconciler::poll_timeout) has passed.
@@ -88,6 +93,9 @@ pub enum Report {
     FindingRaised(Finding),
     /// A problem was resolved.
     FindingCleared(Finding),
+    /// Targets of health checks whose Services changed, with the Services that use them now. A
+    /// target without a Service is no longer probed.
+    ChecksWanted(BTreeMap<CheckTarget, BTreeSet<ObjectName>>),
     /// Number of deletions that wait, because a source has not delivered its first list or because
     /// the last dump was torn.
     DeletionsWithheld(usize),

@@ -9,6 +9,7 @@ use model::config::NodeConfig;
 use model::finding::Finding;
 use model::missing_family::MissingFamily;
 use model::names::ObjectName;
+use model::policy::FailedTargets;
 use model::snapshot::Snapshot;
 
 use crate::agenda::{Due, Task};
@@ -112,6 +113,12 @@ impl Reconciler {
     pub fn findings(&self) -> BTreeSet<Finding> {
         let compiled = self.compiler.findings().cloned();
         (self.findings.iter().cloned()).chain(compiled).collect()
+    }
+
+    /// Returns the targets of health checks that fail.
+    #[must_use]
+    pub fn failed_targets(&self) -> &FailedTargets {
+        self.compiler.failed_targets()
     }
 
     /// Returns the readings that fail, with their history.

@@ -9,17 +9,18 @@ mod notices;
 mod observe;
 mod settle;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ipset::{Entry, SetName};
 use ipvs::VirtualServerKey;
-use model::cluster::{ClusterEvent, ClusterState};
+use model::cluster::{Changed, ClusterEvent, ClusterState};
 use model::config::NodeConfig;
 use model::finding::{Finding, FindingIndex};
 use model::kernel::{OpError, OpErrorKind, OpOutcome};
-use model::names::ObjectName;
+use model::names::{Name, ObjectName};
 use model::plan::{Op, Stage};
+use model::policy::CheckTarget;
 use model::snapshot::Snapshot;
 use planner::Compiler;
 
@@ -161,6 +162,7 @@ impl Reconciler {
             Event::Gone(finding) => {
                 (self.findings).set(Source::Reported(Box::new(finding)), Vec::new());
             }
+            Event::Checked(results) => self.checked(results, now),
             Event::Configured(config) => self.configure(*config, now),
             Event::Timeout => {}
         }
@@ -213,6 +215,18 @@ impl Reconciler {
             self.debounce(now);
         }
         self.count_applied();
+    }
+
+    /// Queues the Services whose endpoints failed or recovered.
+    fn checked(&mut self, results: BTreeMap<CheckTarget, Option<Name>>, now: Instant) {
+        let services = self.compiler.set_health(results);
+        if !services.is_empty() {
+            self.pending.add(Changed {
+                services,
+                ..Changed::default()
+            });
+            self.debounce(now);
+        }
     }
 
     /// Schedules the sync of the pending changes.
@@ -347,6 +361,10 @@ impl Reconciler {
         ] {
             reports.extend(changes.raised.into_iter().map(Report::FindingRaised));
             reports.extend(changes.cleared.into_iter().map(Report::FindingCleared));
+        }
+        let checks = self.compiler.take_check_changes();
+        if !checks.is_empty() {
+            reports.push(Report::ChecksWanted(checks));
         }
         if reports.is_empty() {
             return;

@@ -1,5 +1,6 @@
 mod audit;
 mod beside_faults;
+mod checks;
 mod drains;
 mod faults;
 mod large;

@@ -17,6 +17,7 @@ use model::config::{
 };
 use model::missing_family::FamilyGap;
 use model::names::Name;
+use model::policy::PolicyField;
 use model::snapshot::{Interface, KernelVersion, Machine};
 use model::{ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectName};
 use proptest::collection::vec;
@@ -403,11 +404,19 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                     protected_host_ports,
                     service_limits,
                     service_policies,
+                    allowed_annotations: PolicyField::ALL.iter().copied().collect(),
+                    health_check_networks: probed(accept_served_traffic),
                     accept_served_traffic,
                     ..config()
                 }
             },
         )
+}
+
+/// Returns networks that may be probed, or none: some of the addresses of [`endpoint`].
+fn probed(any: bool) -> Vec<IpNetwork> {
+    let networks = ["10.1.0.0/30", "fd00:1::/64"].map(str::parse);
+    networks.into_iter().flatten().filter(|_| any).collect()
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {

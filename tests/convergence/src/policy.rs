@@ -33,6 +33,13 @@ const ANNOTATIONS: &[(&str, &str)] = &[
     ("drain-timeout", "10s"),
     ("udp-drain-timeout", "0"),
     ("udp-drain-timeout", "1d"),
+    ("health-check", "type=tcp"),
+    (
+        "health-check",
+        "type=tcp, port=9, onFailure=remove, panicThreshold=100",
+    ),
+    ("health-check", "type=http, panicThreshold=1"),
+    ("health-check", "type=ping"),
     ("no-such-field", "1"),
 ];
 

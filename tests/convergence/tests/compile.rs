@@ -9,7 +9,7 @@ use model::cluster::{Changed, Node};
 use model::finding::FindingChanges;
 use model::sets::SetKind;
 use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectName, text};
-use planner::{Compiler, compile, diff};
+use planner::{Compiler, compile, compile_with_claims, diff};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -18,12 +18,15 @@ use proptest::prelude::*;
 enum Happening {
     Cluster(Vec<ClusterEvent>),
     Interfaces(NodeState),
+    /// Results of health checks, in the order of their targets, again and again.
+    Checks(Vec<bool>),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => change().prop_map(Happening::Cluster),
         3 => node_state().prop_map(Happening::Interfaces),
+        2 => vec(any::<bool>(), 1..4).prop_map(Happening::Checks),
     ]
 }
 
@@ -152,9 +155,23 @@ proptest! {
                     node = new;
                     compiler.look_at_node(&state, &node)
                 }
+                Happening::Checks(healthy) => {
+                    let targets = compiler.desired().checks.keys().cloned();
+                    let results = targets.zip(healthy.into_iter().cycle());
+                    let error = |healthy: bool| (!healthy).then(|| "refused".into());
+                    let results = results.map(|(target, healthy)| (target, error(healthy)));
+                    let services = compiler.set_health(results.collect());
+                    compiler.update(&state, &Changed { services, ..Changed::default() })
+                }
             };
             own = state.node(&config.node_name).cloned().or(own);
-            let (full, _) = compile(&with_own_node(&state, own.as_ref()), &node, &config);
+            let full = |state: &ClusterState| {
+                let failed = compiler.failed_targets().clone();
+                let (desired, findings, _) = compile_with_claims(state, &node, &config, failed);
+                (desired, findings)
+            };
+            let (desired, _) = full(&with_own_node(&state, own.as_ref()));
+            let (full_findings, full) = (full(&state).1, desired);
             prop_assert_eq!(compiler.desired(), &full);
             check_keys(&before, &full, &keys)?;
             let FindingChanges { raised, cleared } = compiler.take_finding_changes();
@@ -166,7 +183,7 @@ proptest! {
             }
             prop_assert!(compiler.findings().eq(&findings));
             if state.node(&config.node_name).is_some() {
-                prop_assert!(compiler.findings().eq(&compile(&state, &node, &config).1));
+                prop_assert!(compiler.findings().eq(&full_findings));
             }
         }
     }

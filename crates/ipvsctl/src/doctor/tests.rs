@@ -65,7 +65,14 @@ pub(super) fn input(state: ClusterState, config: NodeConfig, live: &Snapshot) ->
         ..Resolved::default()
     };
     let state = Some(live.node.clone());
-    Input::compile(cluster, Node { config, state })
+    Input::compile(
+        cluster,
+        Node {
+            config,
+            state,
+            failed: Default::default(),
+        },
+    )
 }
 
 /// Returns the facts of a healthy node.

@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipvs::VirtualServerKey;
+use model::policy::FailedTargets;
 use model::{ObjectName, ServicePortName, escaped};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sources::proxy;
 
-use crate::schema::{DaemonChanges, DaemonDrain, DaemonOwners, DaemonStatus};
+use crate::schema::{DaemonChanges, DaemonChecks, DaemonDrain, DaemonOwners, DaemonStatus};
 
 /// Returns the status of kube-ipvsd.
 ///
@@ -70,6 +71,15 @@ pub fn owners(
     address: SocketAddr,
 ) -> Result<BTreeMap<VirtualServerKey, Arc<ServicePortName>>, String> {
     ask::<DaemonOwners>(address, "/owners").map(DaemonOwners::by_key)
+}
+
+/// Returns the targets of health checks that fail.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn failed_targets(address: SocketAddr) -> Result<FailedTargets, String> {
+    ask::<DaemonChecks>(address, "/healthchecks").map(DaemonChecks::failed)
 }
 
 /// Returns the changes that kube-ipvsd made after the one with the number `since`, or no changes

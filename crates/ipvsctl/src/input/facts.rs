@@ -73,6 +73,9 @@ pub fn observe(
         proxies(configured)
     };
     let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
+    if ours.is_some() {
+        node.ask_failed_targets();
+    }
     let works = ours.is_some() || !daemons.is_empty() && !is_stopped;
     let reading = match unread {
         Some(why) => Reading {
@@ -160,6 +163,7 @@ fn compare(cluster: Cluster, node: &Node, live: &Snapshot) -> Compared {
     let described = Node {
         config: node.config.clone(),
         state: Some(live.node.clone()),
+        failed: node.failed.clone(),
     };
     Compared::new(Input::compile(cluster, described), live)
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use kernel::linux::IptablesBackend;
 use model::NodeState;
+use model::policy::FailedTargets;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::ServerHost;
 use sources::node_state;
 
+use super::daemon;
 use crate::cli::NodeArgs;
 use crate::error::Error;
 use crate::style;
@@ -30,9 +32,29 @@ pub struct Node {
     pub config: Resolved,
     /// Interfaces and machine of the node, from the file of `--node-state`.
     pub state: Option<NodeState>,
+    /// Targets of health checks that fail, as far as they are known.
+    pub failed: FailedTargets,
 }
 
 impl Node {
+    /// Asks the running kube-ipvsd for the targets of health checks that fail, if its configuration
+    /// allows health checks. Its tables follow from them.
+    pub fn ask_failed_targets(&mut self) {
+        if self.config.node.health_check_networks.is_empty() {
+            return;
+        }
+        let failed = match self.config.settings.metrics_bind_address {
+            Some(address) => daemon::failed_targets(on_loopback(address)),
+            None => Err("metricsBindAddress is disabled".to_owned()),
+        };
+        match failed {
+            Ok(failed) => self.failed = failed,
+            Err(problem) => style::note(&format!(
+                "kube-ipvsd does not report its health checks: {problem}; all endpoints count as healthy"
+            )),
+        }
+    }
+
     /// Returns the configured packet filter.
     #[must_use]
     pub fn backend(&self) -> IptablesBackend {
@@ -95,6 +117,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     Ok(Node {
         config,
         state: state.map(|state| state.state),
+        failed: FailedTargets::new(),
     })
 }
 

@@ -86,6 +86,7 @@ impl View {
             }
             None => {
                 let live = kernel(&mut node)?;
+                node.ask_failed_targets();
                 Self::compare(compile(node), live, BTreeSet::new())
             }
         })

@@ -77,6 +77,9 @@ pub fn title(code: Code) -> &'static str {
         Code::InvalidPolicy => "a field of a policy is unknown or invalid",
         Code::PolicyNotAllowed => "a Service may not set a field of its policy",
         Code::PolicyWithoutEffect => "a field of a policy has no effect",
+        Code::EndpointNotChecked => "an endpoint may not be probed for a health check",
+        Code::EndpointFailed => "an endpoint fails its health check",
+        Code::HealthCheckPanic => "too many endpoints fail their health check",
         Code::InvalidVirtualServer => "a VirtualServer cannot be programmed",
         Code::InvalidRealServer => "a real server of a VirtualServer cannot be programmed",
         Code::NoRealServer => "a VirtualServer has no real server for new connections",
@@ -249,6 +252,22 @@ fn meaning(code: Code) -> &'static str {
             "The field is valid, and changes nothing beside the rest of the Service: weights with a scheduler that does not \
              use them, flags of another scheduler, an affinity prefix without `sessionAffinity: ClientIP`, one packet \
              scheduling without a UDP port. Change the other field, or remove the annotation."
+        }
+        Code::EndpointNotChecked => {
+            "The Service has a health check, and an endpoint is outside `healthChecks.networks` of the configuration, which \
+             lists the only addresses that this node may probe. Without a network health checks are off. The endpoint is not \
+             probed and counts as healthy. Add the network of the pods, or remove the health check."
+        }
+        Code::EndpointFailed => {
+            "This node probed the endpoint, and as many probes in a row as `fall` of the health check failed. The finding names \
+             the last error. Other nodes probe for themselves: if they reach the endpoint, look at the network of this node. \
+             `/healthchecks` of kube-ipvsd shows all endpoints that are probed. The finding is cleared when as many probes in \
+             a row as `rise` succeed."
+        }
+        Code::HealthCheckPanic => {
+            "More of the endpoints that get connections fail than `panicThreshold` of the health check allows, so that all \
+             endpoints are used: the check itself, or the network of this node, may be at fault. Compare with other nodes, \
+             and look at the errors of the endpoints."
         }
         Code::InvalidVirtualServer => {
             "The kernel refuses the setting, or it would accept it and handle no packet, or the address would break the \

@@ -13,8 +13,8 @@ fn read(field: PolicyField, text: &str) -> Result<String, String> {
 #[test]
 fn values_are_written_as_they_are_read() {
     use PolicyField::{
-        AffinityPrefix, ConnectionLimits, DrainTimeout, Locality, OnePacket, Scheduler,
-        SchedulerFlags, UdpDrainTimeout, Weights,
+        AffinityPrefix, ConnectionLimits, DrainTimeout, HealthCheck, Locality, OnePacket,
+        Scheduler, SchedulerFlags, UdpDrainTimeout, Weights,
     };
     let cases = [
         (Scheduler, " mh ", "mh"),
@@ -45,6 +45,11 @@ fn values_are_written_as_they_are_read() {
         (AffinityPrefix, "ipv4=24", "ipv4=24, ipv6=128"),
         (DrainTimeout, "90s", "1m30s"),
         (UdpDrainTimeout, "0", "0s"),
+        (
+            HealthCheck,
+            "type=tcp",
+            "type=tcp, interval=5s, timeout=1s, rise=2, fall=3, onFailure=quiesce, panicThreshold=50",
+        ),
     ];
     for (field, given, written) in cases {
         assert_eq!(

@@ -24,6 +24,7 @@ use crate::health_checks::ListenOn;
 use crate::http::flagz::Flags;
 use crate::http::telemetry::{ServeErrors, Settings, Telemetry};
 use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
+use crate::probes::Checks;
 use crate::run::Observer;
 use reconciler::{Reconciler, Report, Trigger};
 
@@ -125,6 +126,11 @@ impl TelemetryObserver {
     /// Returns the log of changes that `/changes` shows.
     pub(super) fn change_log(&self) -> ChangeLog {
         self.telemetry.changes().clone()
+    }
+
+    /// Returns the health checks of endpoints that `/healthchecks` shows.
+    pub(super) fn probes(&self) -> Checks {
+        self.telemetry.probes().clone()
     }
 
     /// Records that the changes of the first `through` cluster events have been tried.

@@ -16,6 +16,7 @@ use super::{Document, Handler, NOSNIFF, Reply, Request, changes_page};
 use crate::change_log::ChangeLog;
 use crate::health::{Health, Moment};
 use crate::metrics::{CONTENT_TYPE as METRICS, HealthPage, Metrics};
+use crate::probes::Checks;
 
 /// Contents of the pages.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Pages {
     pub changes: ChangeLog,
     /// `/owners`.
     pub owners: OwnersPage,
+    /// `/healthchecks`.
+    pub checks: Checks,
     /// `/configz`: the configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
     /// `/flagz`: the command line.
@@ -37,7 +40,7 @@ pub struct Pages {
 }
 
 /// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`,
-/// `/statusz`, `/drains`, `/changes` and `/owners`.
+/// `/statusz`, `/drains`, `/changes`, `/owners` and `/healthchecks`.
 #[must_use]
 pub fn handler(pages: Pages) -> Handler {
     Arc::new(move |request| pages.reply(request))
@@ -63,6 +66,7 @@ impl Pages {
             }
             "/changes" => self.changes(request.query),
             "/owners" => self.owners.reply(),
+            "/healthchecks" => Reply::document(&Document::new("HealthChecks", &self.checks.page())),
             _ => Reply::not_found(),
         }
     }

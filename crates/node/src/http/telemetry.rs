@@ -29,6 +29,7 @@ use crate::change_log::ChangeLog;
 use crate::health::{Health, Moment};
 use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
+use crate::probes::Checks;
 use reconciler::{Reconciler, Report};
 
 /// Settings of the servers and contents of their pages.
@@ -73,6 +74,7 @@ pub struct Telemetry {
     traffic: Traffic,
     changes: ChangeLog,
     owners: OwnersPage,
+    probes: Checks,
     checks: watch::Sender<Arc<Wanted>>,
 }
 
@@ -135,6 +137,7 @@ impl Telemetry {
             traffic,
             changes: ChangeLog::default(),
             owners: OwnersPage::default(),
+            probes: Checks::default(),
             checks,
         };
         let [health_pool, common_pool] = Share::ALL.map(|share| {
@@ -190,6 +193,7 @@ impl Telemetry {
             status: Arc::clone(&self.status),
             changes: self.changes.clone(),
             owners: self.owners.clone(),
+            checks: self.probes.clone(),
             config,
             flags: Arc::new(flags),
         })
@@ -219,6 +223,12 @@ impl Telemetry {
     #[must_use]
     pub fn changes(&self) -> &ChangeLog {
         &self.changes
+    }
+
+    /// Returns the health checks of endpoints that `/healthchecks` shows.
+    #[must_use]
+    pub fn probes(&self) -> &Checks {
+        &self.probes
     }
 
     /// Records a cluster event that changes something.

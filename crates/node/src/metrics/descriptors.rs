@@ -163,6 +163,14 @@ metrics! {
         "1 if the last reading of the configuration succeeded, else 0.";
     config_time: gauge "kubeipvs_config_last_reload_success_timestamp_seconds" []
         "Unix time of the last successful reading of the configuration.";
+    check_targets: gauge "kubeipvs_health_check_targets" ["state"]
+        "Endpoints that this node probes for health checks, by state (healthy, failed).";
+    check_probes: counter "kubeipvs_health_check_probes_total" ["type", "result"]
+        "Probes of endpoints by type and result. local_error: this node could not send one, which does not count for the endpoint.";
+    check_duration: sync "kubeipvs_health_check_probe_duration_seconds" ["type"]
+        "Duration of probes of endpoints.";
+    check_late: counter "kubeipvs_health_check_late_probes_total" []
+        "Probes that started more than half an interval late, because healthChecks.maxConcurrent others were under way.";
     connections: gauge "kubeipvs_http_connections" ["share"]
         "Open HTTP connections, by the group of listeners that share a limit (health: health pages; common: metrics and health-check node ports).";
     connection_limit: gauge "kubeipvs_http_connections_limit" ["share"]

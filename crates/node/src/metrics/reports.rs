@@ -27,7 +27,7 @@ impl Metrics {
                 let drift = &self.handles.drift;
                 drift.with_label_values(&[op_name(&planned.op)]).inc();
             }
-            Report::OpFailed(..) => {}
+            Report::OpFailed(..) | Report::ChecksWanted(_) => {}
             Report::ObserveFailed(_) => self.observe_failed(),
             Report::FindingRaised(finding) => self.finding(finding.code, 1.0),
             Report::FindingCleared(finding) => self.finding(finding.code, -1.0),

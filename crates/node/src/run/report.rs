@@ -94,6 +94,9 @@ impl Reporter {
                     info!(code = %finding.code, "cleared: {finding}{left_out}");
                 }
             }
+            Report::ChecksWanted(targets) => {
+                debug!("health checks: {} targets changed", targets.len());
+            }
             Report::DeletionsWithheld(count) => warn!(
                 count,
                 "deletions wait: another program changed the IPVS table during the reading; reading again"

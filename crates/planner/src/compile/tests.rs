@@ -1,3 +1,4 @@
+mod checks;
 mod unlabelled;
 
 use std::collections::BTreeSet;

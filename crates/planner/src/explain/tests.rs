@@ -28,7 +28,12 @@ fn explained_with(
     for node in [own, node("node2", &["192.168.77.12"])] {
         state.absorb(model::ClusterEvent::Upsert(Object::Node(node)));
     }
-    let (desired, _, claims) = compile_with_claims(&state, &eth0(&["192.168.77.11/24"]), config);
+    let (desired, _, claims) = compile_with_claims(
+        &state,
+        &eth0(&["192.168.77.11/24"]),
+        config,
+        Default::default(),
+    );
     (claims.explain(&state, &desired, &name)).expect("the Service")
 }
 
@@ -335,7 +340,8 @@ fn a_clash_names_the_winner() {
     let mut older = service("older", &["10.96.0.1"]);
     older.created = Some(1);
     let state = cluster(vec![older, web()], Vec::new());
-    let (desired, _, claims) = compile_with_claims(&state, &NodeState::default(), &config());
+    let (desired, _, claims) =
+        compile_with_claims(&state, &NodeState::default(), &config(), Default::default());
     let explain = |name| claims.explain(&state, &desired, &ObjectName::new("default", name));
     let [loser, winner] = ["web", "older"].map(|name| sites(&explain(name).expect("a Service")));
     assert_eq!(loser, ["10.96.0.1:80/TCP taken by default/older"]);

@@ -13,7 +13,7 @@ use crate::testing::{cluster, config, endpoint, eth0, parsed, service, slice, un
 fn owners(state: &ClusterState, node: &NodeState) -> (Vec<String>, usize) {
     let mut config = config();
     config.node_port_addresses = NodePortAddresses::Within(Vec::new());
-    let (desired, _, claims) = compile_with_claims(state, node, &config);
+    let (desired, _, claims) = compile_with_claims(state, node, &config, Default::default());
     let mut keys = TableKeys {
         addresses: desired.tables.addresses.clone(),
         ..TableKeys::default()

@@ -14,6 +14,7 @@ use model::policy::{
 };
 use strsim::levenshtein;
 
+use super::checks;
 use super::ports::UsablePort;
 use crate::explain::{PolicyExplanation, PolicyOrigin};
 
@@ -248,6 +249,14 @@ impl Reading<'_> {
                 self.service.affinity.is_some(),
                 "spec.sessionAffinity is not ClientIP",
                 "it has no effect",
+            ),
+            (
+                PolicyField::HealthCheck,
+                (self.policy.health_check.as_ref()).is_none_or(|check| {
+                    (ports.iter()).any(|port| checks::applies(check, port.protocol))
+                }),
+                "the Service has no TCP port, and the check no port=NUMBER",
+                "no endpoint is checked",
             ),
         ];
         let without: Vec<_> = (checks.into_iter())

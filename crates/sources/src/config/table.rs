@@ -228,6 +228,15 @@ fields! {
     /// another field has no effect.
     "allowedAnnotations" [ours]: POLICY_FIELDS => node(allowed_annotations);
 
+    /// Networks of the pods that this node may probe for health checks of a [policy](policy.md).
+    /// Endpoints outside them are not probed and count as healthy; without a network there are no
+    /// health checks.
+    "healthChecks.networks" [ours]: NETWORKS => node(health_check_networks);
+
+    /// Maximum number of probes at a time. Further ones wait.
+    "healthChecks.maxConcurrent" [ours]: whole::<1, 65_536, _>()
+        => daemon(health_checks_max_concurrent: u32 = 256);
+
     /// Delay before a second list must confirm that more than half of the known objects are gone
     /// (deviation D27). Only then are they deleted. 0 deletes at once.
     "deletionConfirmation" [ours]: DURATION

@@ -21,6 +21,7 @@ mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod health_checks;
 mod idle;
 mod input;
 mod leftovers;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         flows::trials(),
         rollout::trials(),
         drains::trials(),
+        health_checks::trials(),
         udp_drains::trials(),
         policy::trials(),
         idle::trials(),

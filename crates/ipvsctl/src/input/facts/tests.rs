@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::Snapshot;
+use model::policy::FailedTargets;
 use sources::PodAddresses;
 use sources::config::Resolved;
 
@@ -57,12 +58,14 @@ fn check_reading(pause: Option<Duration>, readings: &[&[&str]], expected: &[&str
     let mut node = Node {
         config: Resolved::default(),
         state: None,
+        failed: FailedTargets::new(),
     };
     let desired = Input::compile(
         cluster(),
         Node {
             config: Resolved::default(),
             state: None,
+            failed: FailedTargets::new(),
         },
     )
     .desired;

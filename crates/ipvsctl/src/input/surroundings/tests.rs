@@ -43,6 +43,7 @@ fn input() -> Input {
             &Default::default(),
             &Default::default(),
             &NodeConfig::new("node1"),
+            Default::default(),
         )
         .2,
         findings: Vec::new(),

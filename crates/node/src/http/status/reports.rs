@@ -46,7 +46,10 @@ impl Status {
             Report::FindingCleared(finding) => {
                 self.findings.remove(&FindingStatus::of(finding));
             }
-            Report::Audited | Report::Drift(_) | Report::DeletionsWithheld(_) => {}
+            Report::Audited
+            | Report::Drift(_)
+            | Report::ChecksWanted(_)
+            | Report::DeletionsWithheld(_) => {}
         }
     }
 

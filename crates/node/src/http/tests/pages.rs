@@ -19,6 +19,7 @@ use crate::http::{Limits, Request, health_pages, metrics_pages};
 /// Returns the content of the pages of a node that has just started.
 fn pages() -> metrics_pages::Pages {
     metrics_pages::Pages {
+        checks: Default::default(),
         metrics: metrics(),
         status: Arc::default(),
         changes: ChangeLog::default(),

@@ -98,6 +98,37 @@ Recipes:
 * *A canary*: `scheduler: wrr`, `weights: node/canary-*=1, default=19` gives it 5 %.
 * *An endpoint to be emptied*: `weights: 10.1.2.3=0`. It keeps its connections.
 
+## Health checks
+
+Kubernetes decides with readiness probes, made by the kubelet of the endpoint's node, whether an endpoint
+is ready. A health check is a second opinion: each node probes by itself the endpoints that its virtual
+servers use, so that it also sees a broken path to them, and acts within seconds while the control plane is
+away. It never makes an endpoint used that is not ready.
+
+* Health checks are off until the administrator lists networks of pods in `healthChecks.networks`. An
+  endpoint outside them is not probed and counts as healthy (KIV0131). Authors of Services may set the
+  annotation only if `allowedAnnotations` has `healthCheck`, which its default has not
+  ([why](../security.md#a-tenant-who-can-write-services)).
+* `type=tcp` opens a connection and resets it. `type=http` sends `GET` with HTTP/1.1 and reads the status;
+  redirects are not followed. Other types (`https`, `grpc`, `udp`) are not built, and refused.
+* Probes use TCP. An endpoint of a UDP or SCTP port is checked only if the check has a `port`.
+* An endpoint is healthy until `fall` probes in a row failed, and then has failed until `rise` in a row
+  succeeded. A new endpoint, and every endpoint after a restart of kube-ipvsd, starts as healthy. If this
+  node has no sockets, ports or memory, or its packet filter refuses the probe, the probe does not count.
+* `onFailure=quiesce` gives a failed endpoint weight 0: connections stay, new ones go elsewhere.
+  `onFailure=remove` removes it, and it drains as an endpoint that is gone does.
+* Above `panicThreshold` percent of failed endpoints of a Service port all are used (KIV0133). Endpoints to
+  which the policy gives weight 0 do not count. With 100 the Service may be left without an endpoint.
+* A failure is known after at most `interval` x `fall` x 1.05 + `timeout`, and acts within 0.2 s more.
+* Services with equal `type`, times, counts, `host`, `path` and `status` share the probes of one address and
+  port.
+
+```yaml
+kube-ipvs.io/health-check: type=http, path=/healthz, interval=2s, timeout=1s, fall=2, onFailure=quiesce
+```
+
+[Operations](../operations.md#health-checks-of-endpoints) describes metrics and Events.
+
 ## Limits
 
 * A weight and a factor are at most 256, and so is their product in the kernel: greater products are

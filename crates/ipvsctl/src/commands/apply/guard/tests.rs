@@ -51,7 +51,7 @@ fn view(cluster_ips: &[&str], guard: &Guard) -> View {
 fn of_cluster(cluster: ClusterState, guard: &Guard) -> View {
     let config = NodeConfig::new("node1");
     let (desired, findings, claims) =
-        planner::compile_with_claims(&cluster, &NodeState::default(), &config);
+        planner::compile_with_claims(&cluster, &NodeState::default(), &config, Default::default());
     let input = Input {
         services: cluster.service_names().count(),
         cluster,

@@ -114,11 +114,12 @@ fn config(lines: &str) -> String {
     )
 }
 
+/// Returns the sorted lines about virtual servers and real servers.
 fn server_lines(tables: &str) -> Vec<&str> {
-    tables
-        .lines()
-        .filter(|line| line.starts_with('-'))
-        .collect()
+    let lines = tables.lines().filter(|line| line.starts_with('-'));
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    lines
 }
 
 // Expects the 13 entries of the shop, all sets and rules, and the settings that differ in a new

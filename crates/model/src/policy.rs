@@ -51,7 +51,7 @@ impl Annotation {
     /// Returns the annotation with this name and value, cut if it is too long.
     #[must_use]
     pub fn new(name: &str, value: &str) -> Self {
-        // One byte more than is allowed shows that the value is too long.
+        // A few bytes more than are allowed show that the value is too long.
         let value = value.trim();
         let value = escaped(&value[..value.floor_char_boundary(Self::MAX_LENGTH + 4)]);
         Self {

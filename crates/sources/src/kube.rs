@@ -110,7 +110,7 @@ pub async fn list_once(
 }
 
 /// Lists the endpoints in `namespace` once, without retries, and returns the pods that they name.
-/// Those of headless Services, which [`list_once`] leaves out, are included.
+/// Pods of headless Services, which [`list_once`] leaves out, are included.
 ///
 /// # Errors
 ///

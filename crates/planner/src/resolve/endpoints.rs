@@ -301,7 +301,7 @@ impl<'a> Candidates<'a> {
 
 /// Number of buckets of scheduler `sh` (`IP_VS_SH_TAB_SIZE`, net/netfilter/ipvs/ip_vs_sh.c, Linux
 /// 6.12).
-const SH_BUCKETS: u32 = 256;
+const SH_BUCKETS: u64 = 256;
 
 /// Reduces weights in proportion to at most [`MAX_WEIGHT`], and none above 0 to 0.
 ///
@@ -310,17 +310,20 @@ const SH_BUCKETS: u32 = 256;
 /// number of buckets, if there are not more endpoints.
 fn reduced(weights: Vec<u32>, hashed: bool) -> Vec<u32> {
     let greatest = weights.iter().copied().max().unwrap_or(0);
-    let used = weights.iter().filter(|weight| **weight > 0).count();
-    let used = u32::try_from(used).unwrap_or(u32::MAX);
-    let sum: u64 = weights.iter().copied().map(u64::from).sum();
+    // An endpoint of weight 0 has a bucket too.
+    let buckets: u64 = weights
+        .iter()
+        .map(|weight| u64::from((*weight).max(1)))
+        .sum();
+    let endpoints = weights.len() as u64;
     let reduce = |weight: u32| {
         let Some(above) = weight.checked_sub(1) else {
             return 0;
         };
-        if hashed && sum > SH_BUCKETS.into() {
+        if hashed && buckets > SH_BUCKETS {
             // Every endpoint has one bucket; they share the others.
-            let others = u64::from(SH_BUCKETS.saturating_sub(used));
-            let share = u64::from(above) * others / (sum - u64::from(used)).max(1);
+            let others = SH_BUCKETS.saturating_sub(endpoints);
+            let share = u64::from(above) * others / (buckets - endpoints).max(1);
             return 1 + u32::try_from(share).unwrap_or(u32::MAX);
         }
         match greatest > MAX_WEIGHT {

@@ -44,8 +44,8 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Reads the input of `args`, with the addresses of the pods in the namespace of `pod`. A kernel that cannot be read is an error on standard error; the
-    /// desired tables are explained then.
+    /// Reads the input of `args`, with the addresses of the pods in the namespace of `pod`. A kernel
+    /// that cannot be read is an error on standard error; the desired tables are explained then.
     ///
     /// # Errors
     ///

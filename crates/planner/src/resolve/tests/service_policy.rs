@@ -150,7 +150,7 @@ fn weights_of_sh_leave_every_endpoint_a_bucket() {
     );
     assert_eq!(
         of("node/node1=256, node/node2=0, node/node3=2"),
-        [254, 0, 1]
+        [253, 0, 1]
     );
     assert_eq!(of("default=256"), [85, 85, 85]);
 }

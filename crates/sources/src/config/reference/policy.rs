@@ -146,8 +146,9 @@ kube-ipvs.io/health-check: type=http, path=/healthz, interval=2s, timeout=1s, fa
 * `onePacket` acts on UDP ports only. Each datagram of a flow may reach another endpoint. The kernel keeps
   no connection, so that no answer arrives from the virtual address: use it for datagrams without answers,
   such as syslog and statsd, not for DNS.
-* `sh` has 256 buckets, which it fills by weight in the order of the endpoints: if the weights add up to
-  more, the last endpoints get nothing. Use small weights, or `mh`. `mh` reduces greater weights to fewer
+* `sh` has 256 buckets, which it fills by weight in the order of the endpoints: weights that add up to
+  more are reduced in proportion, to at least 1. An endpoint with weight 0 still has a bucket, whose clients
+  are refused without `sh-fallback`. With more than 256 endpoints the last ones get nothing. `mh` reduces greater weights to fewer
   than 64 steps after division by their greatest common divisor: 256 and 1 become 32 and 1.
 * An endpoint's zone is that in its EndpointSlice. Endpoints objects have none.
 ";

@@ -3,15 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
-use std::fmt;
-use std::sync::Arc;
-
+use arcstr::ArcStr;
 use ipvs::Protocol;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fmt;
 
-/// A name as Kubernetes writes it. A clone shares the text.
-pub type Name = Arc<str>;
+/// A name as Kubernetes writes it. A clone shares the text. It is a pointer of one word, half of an
+/// `Arc<str>`: tens of thousands of Services have each of their names in several maps.
+pub type Name = ArcStr;
 
 /// Text before the name of a VirtualServer.
 const VIRTUAL_SERVER: &str = "VirtualServer ";

@@ -1,5 +1,6 @@
 //! The tables of a node's kernel. Desired and live tables have the same type.
 
+mod real_servers;
 #[cfg(test)]
 mod tests;
 
@@ -10,11 +11,11 @@ use std::time::Duration;
 
 use ipset::{Entry, Set, SetName};
 use ipvs::{
-    AddressFamily, Protocol, RealServer, RealServerKey, SyncDaemon, SyncRole, Timeouts,
-    VirtualServer, VirtualServerKey,
+    AddressFamily, Protocol, RealServerKey, SyncDaemon, SyncRole, Timeouts, VirtualServer,
+    VirtualServerKey,
 };
-use litemap::LiteMap;
 
+pub use self::real_servers::RealServers;
 use crate::cluster::PolicyScope;
 use crate::compact::{pack_map, pack_set};
 use crate::config::NodeConfig;
@@ -50,20 +51,8 @@ pub struct NodeTables {
 pub struct VirtualServerEntry {
     /// Settings of the virtual server.
     pub server: VirtualServer,
-    /// Real servers by key; `RealServer::key` equals the map's key.
+    /// The real servers.
     pub real_servers: RealServers,
-}
-
-/// The real servers of one virtual server, ordered by key. A sorted vector, since most virtual
-/// servers have few real servers and a `BTreeMap` allocates room for eleven.
-pub type RealServers = LiteMap<RealServerKey, RealServer>;
-
-/// Collects real servers into a map without spare capacity.
-pub fn collect_real_servers(real_servers: impl IntoIterator<Item = RealServer>) -> RealServers {
-    let real_servers = real_servers.into_iter().map(|real| (real.key, real));
-    let mut sorted = real_servers.collect::<RealServers>().into_tuple_vec();
-    sorted.shrink_to_fit();
-    RealServers::from_sorted_store_unchecked(sorted)
 }
 
 impl NodeTables {

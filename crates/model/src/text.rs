@@ -317,7 +317,7 @@ fn virtual_servers(
     for (line, key, real) in real_servers {
         let entry = (entries.get_mut(&key))
             .ok_or_else(|| at(line)(format!("no line adds the virtual server {key}")))?;
-        entry.real_servers.insert(real.key, real);
+        entry.real_servers.insert(real);
     }
     let entries = entries.into_iter();
     Ok(entries.map(|(key, entry)| (key, Arc::new(entry))).collect())

@@ -21,6 +21,7 @@ use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
 use model::policy::ServicePolicy;
 use model::tables::{Desired, TableKeys, WithoutLocal, at_address};
+use smallvec::SmallVec;
 
 use self::contests::Contests;
 use self::health::HealthChecks;
@@ -70,6 +71,9 @@ impl Ranked {
     }
 }
 
+/// Claims at one key, ordered by rank. Nearly every key has one, which needs no allocation.
+type ClaimsAtKey = SmallVec<[Ranked; 1]>;
+
 /// Returns the claims at one key that are programmed. They belong to the Service port with the
 /// highest precedence.
 fn winning(claims: &[Ranked]) -> &[Ranked] {
@@ -111,7 +115,7 @@ enum FindingSource {
 pub(crate) struct ClaimIndex {
     parts: BTreeMap<ObjectName, Arc<ServiceClaims>>,
     /// Claims at each key, ordered by rank.
-    claims: BTreeMap<VirtualServerKey, Vec<Ranked>>,
+    claims: BTreeMap<VirtualServerKey, ClaimsAtKey>,
     contests: Contests<VirtualServerKey, Arc<ServicePortName>>,
     health_checks: HealthChecks,
     sets: Sets,
@@ -225,7 +229,7 @@ impl ClaimIndex {
     /// Updates the findings about clashes.
     pub(crate) fn settle_findings(&mut self) {
         for (key, contest) in self.contests.take() {
-            let claims: &[Ranked] = self.claims.get(&key).map_or(&[], Vec::as_slice);
+            let claims: &[Ranked] = self.claims.get(&key).map_or(&[], |claims| claims);
             let winner = claims.first().map(|ranked| &ranked.claim.owner);
             let claimants = claims.iter().map(|ranked| &ranked.claim.owner);
             for (owner, lost) in contest.outcomes(claimants) {
@@ -343,7 +347,7 @@ impl ClaimIndex {
                 virtual_servers.insert(key);
             }
             for Ranked { claim, .. } in before.iter().chain(&winners) {
-                addresses.extend(claim.bound.or_else(|| claim.address_with_every_port()));
+                addresses.extend(claim.bound().or_else(|| claim.address_with_every_port()));
             }
         }
         addresses.retain(|address| self.settle_address(*address));
@@ -358,8 +362,7 @@ impl ClaimIndex {
     /// Replaces claims at `key`, and records them if the key is or was contested. Returns the
     /// winning claims before and after.
     fn exchange(&mut self, key: VirtualServerKey, exchange: &Exchange) -> [Vec<Ranked>; 2] {
-        // Nearly every key has one claim.
-        let claims = (self.claims.entry(key)).or_insert_with(|| Vec::with_capacity(1));
+        let claims = self.claims.entry(key).or_default();
         let winners_before = winning(claims).to_vec();
         let was_contested = is_contested(claims);
         for claim in &exchange.before {
@@ -400,14 +403,14 @@ impl ClaimIndex {
         for entry in removed.difference(&added) {
             self.sets.remove(&mut tables.sets, *entry);
         }
-        let finishing = winners.first().map(|ranked| &ranked.claim.finishing);
-        let finishing = finishing.filter(|finishing| !finishing.is_empty());
+        let winner = winners.first();
+        let finishing = winner.and_then(|ranked| ranked.claim.finishing.as_ref());
         let finished = match finishing {
             Some(finishing) => self.desired.finishing.insert(key, finishing.clone()),
             None => self.desired.finishing.remove(&key),
         };
         let finishes_as_before = finished.as_ref() == finishing;
-        let same = match winners.first() {
+        let same = match winner {
             Some(Ranked { claim, .. }) => {
                 owners.virtual_servers.insert(key, claim.owner.clone());
                 let entry = claim.entry.clone();
@@ -426,7 +429,7 @@ impl ClaimIndex {
         let claims = at_address(&self.claims, address).flat_map(|(_, claims)| winning(claims));
         let winners: Vec<&Claim> = claims.map(|ranked| &*ranked.claim).collect();
         let wanted_by = (winners.iter())
-            .filter(|claim| claim.bound == Some(address))
+            .filter(|claim| claim.bound() == Some(address))
             .map(|claim| &claim.owner);
         // An address shared with the API server's Service is added as early as that Service.
         let owner = wanted_by.min_by_key(|owner| (!owner.service.is_api_server(), *owner));

@@ -329,7 +329,7 @@ impl Claims {
                 Some(winner) => SiteOutcome::Clash(winner.service.clone()),
                 None => SiteOutcome::Served(Box::new(ServedSite {
                     set_entries: (claim.set_entries.iter().copied())
-                        .chain(claim.bound.map(bound))
+                        .chain(claim.bound().map(bound))
                         .map(|place| (place.kind.name(place.family), place.entry))
                         .collect(),
                     virtual_server,

@@ -19,7 +19,7 @@ use model::frontend::{Backend, Frontend, FrontendKind};
 use model::names::ServicePortName;
 use model::policy::{ConnectionLimits, ServicePolicy};
 use model::sets::SetKind;
-use model::tables::{VirtualServerEntry, collect_real_servers};
+use model::tables::{RealServers, VirtualServerEntry};
 
 pub(crate) use self::entries::{SetEntry, health_check, loop_back};
 
@@ -32,15 +32,24 @@ pub(crate) struct Claim {
     pub(crate) kind: FrontendKind,
     /// Virtual server with its real servers.
     pub(crate) entry: Arc<VirtualServerEntry>,
-    /// Endpoints that get no new flows and keep existing ones.
-    pub(crate) finishing: Arc<[RealServerKey]>,
-    /// Address to bind to the dummy device, if any.
-    pub(crate) bound: Option<IpAddr>,
+    /// Endpoints that get no new flows and keep existing ones. `None` if there are none: an empty
+    /// slice would be an allocation for each Service.
+    pub(crate) finishing: Option<Arc<[RealServerKey]>>,
+    /// True if the address of the virtual server is bound to the dummy device.
+    pub(crate) is_bound: bool,
     /// Set entries by which the rules match the frontend.
     pub(crate) set_entries: Box<[SetEntry]>,
 }
 
 impl Claim {
+    /// Returns the address to bind to the dummy device, if any.
+    pub(crate) fn bound(&self) -> Option<IpAddr> {
+        match self.entry.server.key {
+            VirtualServerKey::Address { address, .. } => Some(address).filter(|_| self.is_bound),
+            VirtualServerKey::Fwmark { .. } => None,
+        }
+    }
+
     /// Returns the address if the virtual server gets the packets to every port of it.
     pub(crate) fn address_with_every_port(&self) -> Option<IpAddr> {
         match self.entry.server.key {
@@ -57,21 +66,22 @@ pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
     let weights = frontend.weights.as_deref();
     let limits = (frontend.service_policy.as_ref()).and_then(|policy| policy.connection_limits);
     let backends = frontend.backends.iter().enumerate();
-    let real_servers = collect_real_servers(backends.map(|(index, backend)| {
+    let real_servers = RealServers::from_iter(backends.map(|(index, backend)| {
         let weight = weights.map_or(1, |weights| weights[index]);
         real_server(*backend, weight, limits)
     }));
-    let finishing = (frontend.finishing.iter())
+    let finishing: Vec<RealServerKey> = (frontend.finishing.iter())
         .filter(|backend| frontend.backends.binary_search(backend).is_err())
-        .map(|backend| real_server_key(*backend));
+        .map(|backend| real_server_key(*backend))
+        .collect();
     Claim {
-        finishing: finishing.collect(),
+        finishing: (!finishing.is_empty()).then(|| finishing.into()),
         kind: frontend.kind,
         entry: Arc::new(VirtualServerEntry {
             server: virtual_server(&frontend, config),
             real_servers,
         }),
-        bound: frontend.bind.then_some(frontend.address),
+        is_bound: frontend.bind,
         set_entries: entries::of(&frontend).into(),
         owner: frontend.owner,
     }

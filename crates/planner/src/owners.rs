@@ -55,7 +55,7 @@ impl Claims {
             for entry in &claim.set_entries {
                 search.entry(*entry, &claim.owner);
             }
-            if let Some(address) = claim.bound {
+            if let Some(address) = claim.bound() {
                 search.address(address, &claim.owner);
             }
         }

@@ -14,7 +14,7 @@ use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
 use model::names::ServicePortName;
 use model::sets::{SetKind, service_entry};
-use model::tables::{VirtualServerEntry, collect_real_servers};
+use model::tables::{RealServers, VirtualServerEntry};
 
 use crate::lower::{Claim, SetEntry};
 use crate::node_context::NodeContext;
@@ -52,10 +52,10 @@ pub(crate) fn compile(object: &StaticServer, node: &NodeContext) -> (Option<Clai
         kind: FrontendKind::ExternalIp,
         entry: Arc::new(VirtualServerEntry {
             server: object.server.clone(),
-            real_servers: collect_real_servers(real_servers),
+            real_servers: RealServers::from_iter(real_servers),
         }),
-        finishing: Arc::default(),
-        bound,
+        finishing: None,
+        is_bound: bound.is_some(),
         set_entries: [set_entry(object)].into(),
     };
     (Some(claim), check.findings)

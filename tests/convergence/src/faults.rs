@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ipvs::{AddressFamily, Scheduler, VirtualServerKey};
+use ipvs::{AddressFamily, RealServer, Scheduler, VirtualServerKey};
 use kernel::OpErrorKind;
 use kernel::memory::{Fault, FaultRule, Part, TornReading};
 use model::plan::{Op, OpEffect};
@@ -41,9 +41,10 @@ fn change_by_hand(tables: &mut NodeTables, index: Index, what: u8) {
             first.and_then(|key| entry.real_servers.remove(&key));
         }
         1 => {
-            for (_, real) in entry.real_servers.iter_mut() {
-                real.weight = 0;
-            }
+            let real_servers = entry.real_servers.values();
+            entry.real_servers = real_servers
+                .map(|real| RealServer { weight: 0, ..*real })
+                .collect();
         }
         2 => entry.server.scheduler = ipvs::Scheduler("wlc".into()),
         _ => {

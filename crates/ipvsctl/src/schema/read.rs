@@ -215,7 +215,7 @@ fn entry(at: &str, given: VirtualServer) -> Result<(VirtualServerEntry, Counted)
         let connections = given.connections.map(ipvs::Connections::from);
         let some = connections.filter(|count| *count != ipvs::Connections::default());
         counted.extend(some.map(|count| (real.key, count)));
-        if entry.real_servers.insert(real.key, real).is_some() {
+        if entry.real_servers.insert(real).is_some() {
             return wrong(at, format!("duplicate real server {}", real.key));
         }
     }

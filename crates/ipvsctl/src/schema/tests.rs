@@ -48,7 +48,7 @@ fn everything() -> NodeTables {
         };
         let entry = VirtualServerEntry {
             server,
-            real_servers: real_servers().map(|real| (real.key, real)).collect(),
+            real_servers: real_servers().collect(),
         };
         tables.virtual_servers.insert(key, Arc::new(entry));
     }

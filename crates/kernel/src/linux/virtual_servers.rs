@@ -8,7 +8,7 @@ use std::time::Instant;
 use ipvs::client::{self, Client, ErrorKind, ReadError, Request, TableEntry};
 use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
 use model::kernel::Errno;
-use model::tables::collect_real_servers;
+use model::tables::RealServers;
 use model::{Selection, Snapshot, VirtualServerEntry};
 use tracing::warn;
 
@@ -295,7 +295,7 @@ impl Reading {
             }
         }
         let real_servers = entry.real_servers.into_iter().map(|status| status.server);
-        let real_servers = collect_real_servers(real_servers);
+        let real_servers = RealServers::from_iter(real_servers);
         self.torn |= real_servers.len() < count;
         let entry = VirtualServerEntry {
             server: entry.server,

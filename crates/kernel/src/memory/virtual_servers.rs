@@ -132,7 +132,7 @@ impl VirtualServers {
             return Err(OpErrorKind::AlreadyExists);
         }
         check_address(real.key.address)?;
-        entry.real_servers.insert(real.key, real);
+        entry.real_servers.insert(real);
         if let Some(connections) = self.trash.remove(&(key, real.key)) {
             self.connections.insert((key, real.key), connections);
         }
@@ -148,8 +148,10 @@ impl VirtualServers {
         let entry = self.entry(key)?;
         check_family(key, &real)?;
         check_numbers(&real)?;
-        let old = entry.real_servers.get_mut(&real.key);
-        *old.ok_or(OpErrorKind::NoSuchRealServer)? = real;
+        if !entry.real_servers.contains_key(&real.key) {
+            return Err(OpErrorKind::NoSuchRealServer);
+        }
+        entry.real_servers.insert(real);
         Ok(())
     }
 

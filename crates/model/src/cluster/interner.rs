@@ -37,7 +37,8 @@ impl Interner {
             return;
         }
         if self.names.len() >= MIN_NAMES.max(2 * self.in_use) {
-            self.names.retain(|name| Name::strong_count(name) > 1);
+            // A name without a count is a literal of the program, which uses no memory here.
+            (self.names).retain(|name| Name::strong_count(name).is_some_and(|count| count > 1));
             self.in_use = self.names.len();
         }
         self.names.insert(name.clone());

@@ -1,6 +1,5 @@
 use crate::policy::Annotation;
 use std::num::NonZeroU16;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ipvs::Protocol;
@@ -168,11 +167,11 @@ fn shared_names_are_stored_once() {
         }
         let names = shared_names(&state, &web);
         for (first, second) in names[0].iter().zip(&names[1]) {
-            assert!(Arc::ptr_eq(first, second), "{first}");
+            assert!(Name::ptr_eq(first, second), "{first}");
         }
         let service = &state.service(&web).expect("a Service").name;
-        assert!(Arc::ptr_eq(&service.name, &names[0][1]));
-        assert!(Arc::ptr_eq(&service.namespace, &names[0][0]));
+        assert!(Name::ptr_eq(&service.name, &names[0][1]));
+        assert!(Name::ptr_eq(&service.namespace, &names[0][0]));
     }
 }
 
@@ -197,7 +196,7 @@ fn port_names_are_stored_once() {
         let service = state.service(&name).expect("a Service");
         service.ports[0].name.clone()
     });
-    assert!(Arc::ptr_eq(&a, &b));
+    assert!(Name::ptr_eq(&a, &b));
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn multiline_comment_is_not_a_chain() {
                      -A OUTPUT -m comment --comment \"first\n:KUBE-SVC-B -\n-A OUTPUT\" -j ACCEPT\n\
                      -A OUTPUT -j KUBE-SVC-A\nCOMMIT\n");
     assert_eq!(found.chains, ["KUBE-SVC-A".into()].into());
-    assert_eq!(found.jumps, ["OUTPUT -j KUBE-SVC-A".into()]);
+    assert_eq!(found.jumps, ["OUTPUT -j KUBE-SVC-A"]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Snapshot {
             Op::DelVirtualServer(key) => self.forget(key),
             Op::AddRealServer(key, real) | Op::SetRealServer(key, real) => {
                 if let Some(entry) = tables.virtual_servers.get_mut(key) {
-                    Arc::make_mut(entry).real_servers.insert(real.key, *real);
+                    Arc::make_mut(entry).real_servers.insert(*real);
                 }
             }
             Op::DelRealServer(key, real) => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::{AddressFamily, ServiceFlags};
@@ -167,7 +168,7 @@ impl Value for bool {
 /// Name of a scheduler that a policy may choose: one of [`SCHEDULERS`]. The administrator alone may
 /// choose another one, because the name selects the kernel module to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SchedulerName(pub Name);
+pub struct SchedulerName(pub Arc<str>);
 
 impl Value for SchedulerName {
     fn form() -> String {

@@ -168,7 +168,7 @@ fn check_servers(live: &[u8], udp_drains: bool, stale: [bool; 3]) {
     let entry = Arc::make_mut(entry);
     let (_, first) = entry.real_servers.iter().next().expect("one");
     let first = *first;
-    entry.real_servers = model::tables::collect_real_servers(live.iter().map(|last| {
+    entry.real_servers = model::tables::RealServers::from_iter(live.iter().map(|last| {
         let mut real = first;
         real.key.address = [10, 1, 0, *last].into();
         real

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ipvs::{Connections, Protocol};
+use ipvs::{Connections, Protocol, RealServer};
 use model::cluster::{Changed, Endpoint, Parsed};
 use model::plan::{Plan, Reason};
 use model::tables::TableKeys;
@@ -164,8 +164,8 @@ fn differing_fields_are_named() {
         .expect("one real server");
     let entry = std::sync::Arc::make_mut(entry);
     entry.server.scheduler = ipvs::Scheduler("wrr".into());
-    let (_, real) = entry.real_servers.iter_mut().next().expect("one");
-    real.weight = 0;
+    let real = *entry.real_servers.values().next().expect("one");
+    (entry.real_servers).insert(RealServer { weight: 0, ..real });
     check(
         &diff(&desired, &snapshot, &own()),
         &[
@@ -316,9 +316,10 @@ fn drain(
 ) -> Vec<String> {
     let mut live = live(before);
     let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
-    let last = Arc::make_mut(entry).real_servers.iter_mut().next_back();
-    let (_, real) = last.expect("a real server");
-    real.weight = weight;
+    let real_servers = &mut Arc::make_mut(entry).real_servers;
+    let last = real_servers.values().next_back();
+    let real = *last.expect("a real server");
+    real_servers.insert(RealServer { weight, ..real });
     let connections = Connections {
         active,
         inactive,
@@ -425,12 +426,10 @@ fn the_caller_decides_which_drains_have_ended() {
     let desired = web(&["10.1.0.1"]);
     let mut live = live(&web(&["10.1.0.1", "10.1.0.2"]));
     let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
-    let (key, real) = (*key, Arc::make_mut(entry).real_servers.iter_mut());
-    let leaving = real.last().map(|(leaving, real)| {
-        real.weight = 0;
-        *leaving
-    });
-    let leaving = leaving.expect("two");
+    let (key, real_servers) = (*key, &mut Arc::make_mut(entry).real_servers);
+    let real = *real_servers.values().last().expect("two");
+    real_servers.insert(RealServer { weight: 0, ..real });
+    let leaving = real.key;
     for (ended, expected) in [(false, 0), (true, 1)] {
         let own = Ownership {
             retire: Retire::Only(

@@ -10,7 +10,7 @@ use crate::testing::{config, frontend};
 #[test]
 fn a_plain_frontend_has_no_flags_and_weight_one() {
     let claim = lower(frontend(FrontendKind::ClusterIp), &config());
-    assert_eq!(claim.bound, Some([203, 0, 113, 1].into()));
+    assert_eq!(claim.bound(), Some([203, 0, 113, 1].into()));
     assert_eq!(claim.entry.server.flags, ServiceFlags::empty());
     assert_eq!(claim.entry.server.persistence_timeout, Duration::ZERO);
     assert!(

@@ -125,7 +125,7 @@ fn every_setting_is_read_from_the_kernel() {
         ..Machine::default()
     };
     let settings: Vec<_> = sysctls(&config, machine).into_keys().collect();
-    let settings: Vec<_> = settings.iter().map(AsRef::as_ref).collect();
+    let settings: Vec<_> = settings.iter().map(|name| &**name).collect();
     assert_eq!(settings, model::sysctls::KNOWN);
 }
 

@@ -139,7 +139,6 @@ fn without_conntrack_ipvs_does_not_masquerade() {
 #[test]
 fn bypass_is_not_judged() {
     use ipvs::{Forwarding, RealServer};
-    use model::tables::collect_real_servers;
 
     use super::small::{parsed, verdict, world};
 
@@ -150,7 +149,7 @@ fn bypass_is_not_judged() {
             forwarding: Forwarding::Bypass,
             ..*real
         });
-        changed.real_servers = collect_real_servers(real_servers.collect::<Vec<_>>());
+        changed.real_servers = real_servers.collect();
         *entry = changed.into();
     }
     let expected = "cannot judge the real server 10.244.1.5:8080 by Bypass";

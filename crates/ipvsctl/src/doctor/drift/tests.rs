@@ -186,7 +186,7 @@ fn missing_and_rogue_real_servers_are_problems() {
     let rogue = |tables: &mut NodeTables| {
         let mut real = first(tables);
         real.key.address = "10.244.9.9".parse().expect("an address");
-        web(tables).real_servers.insert(real.key, real);
+        web(tables).real_servers.insert(real);
     };
     let expected = "problem: 1 real server is not an endpoint of its Service";
     check("real-servers", rogue, &[(expected, "shop/web")]);
@@ -198,7 +198,7 @@ fn a_drained_real_server_is_no_difference() {
         let mut real = first(tables);
         real.key.address = "10.244.9.9".parse().expect("an address");
         real.weight = 0;
-        web(tables).real_servers.insert(real.key, real);
+        web(tables).real_servers.insert(real);
     };
     check("real-servers", drained, &[]);
     let found = "warning: 1 real server of weight 0, and no kube-ipvsd ends their drains";
@@ -212,7 +212,7 @@ fn weight_zero_of_an_endpoint_is_no_drain() {
             weight: 0,
             ..first(tables)
         };
-        web(tables).real_servers.insert(real.key, real);
+        web(tables).real_servers.insert(real);
     };
     let found = "problem: 1 real server of an endpoint has weight 0";
     check("real-servers", one, &[(found, "shop/web")]);
@@ -222,7 +222,7 @@ fn weight_zero_of_an_endpoint_is_no_drain() {
         for real in reals {
             web(tables)
                 .real_servers
-                .insert(real.key, RealServer { weight: 0, ..real });
+                .insert(RealServer { weight: 0, ..real });
         }
     };
     let found = "problem: 2 real servers of endpoints have weight 0; 1 Service without any endpoint in the kernel";
@@ -232,7 +232,7 @@ fn weight_zero_of_an_endpoint_is_no_drain() {
             weight: 5,
             ..first(tables)
         };
-        web(tables).real_servers.insert(real.key, real);
+        web(tables).real_servers.insert(real);
     };
     let found = "problem: 1 real server has other settings than its endpoint";
     check("real-servers", heavier, &[(found, "shop/web")]);

@@ -191,7 +191,7 @@ fn virtual_server((port, target): (u16, u16)) -> (VirtualServerKey, Arc<VirtualS
         Ok(Line::RealServer(_, real)) => real,
         other => panic!("{other:?}"),
     };
-    let real_servers = [(real.key, real)].into_iter().collect();
+    let real_servers = [real].into_iter().collect();
     let key = server.key;
     (
         key,

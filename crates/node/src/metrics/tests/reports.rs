@@ -57,7 +57,7 @@ fn server(port: u16, weights: &[u32]) -> VirtualServerEntry {
             persistence_prefix: 32,
             persistence_engine: None,
         },
-        real_servers: real_servers.map(|real| (real.key, real)).collect(),
+        real_servers: real_servers.collect(),
     }
 }
 

@@ -25,6 +25,10 @@ const SIZES: &str =
 /// five of them with continuous changes.
 const DAEMON_SIZES: &str = "100x10,10000x10,45000x2";
 
+/// Default sizes at which health checks are measured. Each takes about six minutes, most of them for
+/// failures to be noticed.
+const CHECK_SIZES: &str = "100x10";
+
 /// Sizes of `--quick`, which only shows that every part works.
 const QUICK_SIZES: &str = "20x2,100x3-dual";
 
@@ -39,6 +43,7 @@ Examples:
   cargo xtask bench --quick                      shows that it runs; a minute
   cargo xtask bench --sizes 10000x10 --runs 5    one size, more often
   cargo xtask bench --daemon-sizes 45000x2       only the daemon as a process
+  cargo xtask bench --check-sizes 100x10         only health checks, beside keepalived
   cargo xtask bench --backend qemu --sizes 1000x10
 
 It prints a table and writes target/bench/results.json, table.md, plot.svg and plot.png. Times depend on the machine
@@ -57,7 +62,11 @@ pub(crate) struct Arguments {
     /// Sizes at which the daemon is measured as a process; without --sizes only these are measured
     #[arg(long, value_name = "LIST", conflicts_with = "quick")]
     daemon_sizes: Option<String>,
-    /// Number of runs of each size
+    /// Sizes at which health checks of endpoints are measured; with this or any other sizes only
+    /// the given ones are measured
+    #[arg(long, value_name = "LIST", conflicts_with = "quick")]
+    check_sizes: Option<String>,
+    /// Number of runs of each size; for health checks the number of failures
     #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
     runs: Option<NonZeroU32>,
     /// Passed to the program in the VM
@@ -66,13 +75,16 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Returns the sizes at which every part is measured, and those at which the daemon is.
-    fn sizes(&self) -> (Option<&str>, Option<&str>) {
+    /// Returns the sizes at which every part is measured, those at which the daemon is, and those
+    /// at which health checks are. A quick run has none of these, since a failure takes long.
+    fn sizes(&self) -> [Option<&str>; 3] {
+        let checks = self.check_sizes.as_deref();
         match (self.sizes.as_deref(), self.daemon_sizes.as_deref()) {
-            (None, None) if self.quick => (Some(QUICK_SIZES), Some(QUICK_SIZES)),
-            (None, None) => (Some(SIZES), Some(DAEMON_SIZES)),
-            (Some(sizes), None) => (Some(sizes), Some(sizes)),
-            (sizes, daemon_sizes) => (sizes, daemon_sizes),
+            (None, None) if checks.is_some() => [None, None, checks],
+            (None, None) if self.quick => [Some(QUICK_SIZES), Some(QUICK_SIZES), None],
+            (None, None) => [Some(SIZES), Some(DAEMON_SIZES), Some(CHECK_SIZES)],
+            (Some(sizes), None) => [Some(sizes), Some(sizes), checks],
+            (sizes, daemon_sizes) => [sizes, daemon_sizes, checks],
         }
     }
 
@@ -86,7 +98,7 @@ impl Arguments {
             options.extend(["--idle", "1", "--churn", "1"].map(str::to_owned));
         }
         options.extend_from_slice(&self.arguments);
-        let (sizes, daemon_sizes) = self.sizes();
+        let [sizes, daemon_sizes, check_sizes] = self.sizes();
         let line = |name: &str, option: &str, sizes: &str| {
             let program = program(project, name).to_string_lossy().into_owned();
             let words = [program, option.to_owned(), sizes.to_owned()];
@@ -97,7 +109,8 @@ impl Arguments {
         };
         let parts = sizes.map(|sizes| line("bench", "--sizes", sizes));
         let daemon = daemon_sizes.map(|sizes| line("bench-daemon", "--daemon-sizes", sizes));
-        let lines: Vec<String> = parts.into_iter().chain(daemon).collect();
+        let checks = check_sizes.map(|sizes| line("bench-daemon", "--check-sizes", sizes));
+        let lines: Vec<String> = [parts, daemon, checks].into_iter().flatten().collect();
         lines.join("\n")
     }
 }
@@ -117,6 +130,7 @@ pub(crate) fn quick(project: &Project) -> Result<usize> {
         backend: Backend::Uml,
         sizes: None,
         daemon_sizes: None,
+        check_sizes: None,
         runs: None,
         arguments: Vec::new(),
     };

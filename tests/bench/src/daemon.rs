@@ -67,12 +67,7 @@ pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
     limit::prepare();
     let runtime = Runtime::new()?;
     let cluster = runtime.block_on(Cluster::start(shape))?;
-    let files = Files {
-        kubeconfig: folder.join("kubeconfig"),
-        config: folder.join("config.yaml"),
-    };
-    cluster.server.kubeconfig().write(&files.kubeconfig)?;
-    fs::write(&files.config, CONFIG)?;
+    let files = Files::write(&cluster, folder, CONFIG)?;
 
     let began = Instant::now();
     let daemon = files.daemon()?;
@@ -109,6 +104,17 @@ pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
 }
 
 impl Files {
+    /// Writes the files for a daemon of `cluster` to `folder`.
+    pub(crate) fn write(cluster: &Cluster, folder: &Path, config: &str) -> Outcome<Self> {
+        let files = Self {
+            kubeconfig: folder.join("kubeconfig"),
+            config: folder.join("config.yaml"),
+        };
+        cluster.server.kubeconfig().write(&files.kubeconfig)?;
+        fs::write(&files.config, config)?;
+        Ok(files)
+    }
+
     /// Starts the daemon.
     fn daemon(&self) -> Outcome<Daemon> {
         Daemon::start(self)

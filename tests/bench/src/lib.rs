@@ -2,6 +2,7 @@
 //! the kernel's own limit, in one kernel, in turn, each in its own network namespace.
 //! `cargo xtask bench` runs it in a VM and makes a table and a plot of the output.
 
+mod checks;
 mod cluster;
 mod daemon;
 mod limit;
@@ -34,6 +35,9 @@ pub struct Args {
     /// Sizes at which the daemon is measured as a process
     #[arg(long, value_delimiter = ',')]
     daemon_sizes: Vec<Shape>,
+    /// Sizes at which health checks are measured
+    #[arg(long, value_delimiter = ',')]
+    check_sizes: Vec<Shape>,
     /// Number of runs of each size
     #[arg(long, default_value_t = 3)]
     runs: u32,
@@ -79,7 +83,7 @@ pub fn parts(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// Measures the daemon as a process, with an API server in this one.
+/// Measures the daemon as a process, with an API server in this one, and health checks.
 ///
 /// # Errors
 /// The first error of a measurement.
@@ -92,6 +96,15 @@ pub fn daemon(args: &Args) -> Outcome {
         };
         eprintln!("bench: {shape}, the daemon");
         in_namespace(|| daemon::all(*shape, measure, &args.folder))?;
+    }
+    for shape in &args.check_sizes {
+        let measure = checks::Measure {
+            steady: Duration::from_secs(args.idle),
+            failures: args.runs,
+        };
+        eprintln!("bench: {shape}, health checks");
+        in_namespace(|| checks::daemon(*shape, measure, &args.folder))?;
+        in_namespace(|| checks::keepalived(*shape, measure, &args.folder))?;
     }
     Ok(())
 }

@@ -1,19 +1,18 @@
 //! Programs that a user could use instead, from Debian's packages, with the same tables.
 
-use std::fs;
+mod keepalived;
+
 use std::io::Write as _;
 use std::net::IpAddr;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use ipvs::client::Client;
-use ipvs::{AddressFamily, VirtualServerKey};
+use ipvs::AddressFamily;
 use model::{DEVICE, Desired, text};
 use support::program::run;
 
+pub(crate) use self::keepalived::Keepalived;
 use crate::Outcome;
 use crate::shape::Shape;
 
@@ -102,64 +101,13 @@ fn bits(address: IpAddr) -> u8 {
 /// Measures `keepalived`, without checks of real servers and without VRRP, from its start to its
 /// last entry in the table.
 pub(crate) fn keepalived(desired: &Desired, folder: &Path) -> Outcome<Duration> {
-    let file = folder.join("keepalived.conf");
-    fs::write(&file, keepalived_conf(desired))?;
     let servers = &desired.tables.virtual_servers;
-    let Some((last, entry)) = servers.iter().next_back() else {
-        return Err("the tables have nothing for keepalived".into());
-    };
-    let mut client = Client::open()?;
-    let pid = |name: &str| -> PathBuf { folder.join(name) };
+    let servers: Vec<_> = (servers.iter())
+        .map(|(key, entry)| (*key, entry.real_servers.keys().copied().collect()))
+        .collect();
     let began = Instant::now();
-    let mut daemon = Command::new("keepalived")
-        .args(["--dont-fork", "--check", "--log-console", "--use-file"])
-        .arg(&file)
-        .arg("--pid")
-        .arg(pid("keepalived.pid"))
-        .arg("--checkers_pid")
-        .arg(pid("checkers.pid"))
-        .process_group(0)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let deadline = began + Duration::from_secs(1_200);
-    let took = loop {
-        if client.real_servers(last)?.len() >= entry.real_servers.len() {
-            break Ok(began.elapsed());
-        }
-        if let Some(status) = daemon.try_wait()? {
-            return Err(format!("keepalived ended by itself: {status}").into());
-        }
-        if Instant::now() > deadline {
-            break Err("keepalived did not finish in 20 minutes".into());
-        }
-        thread::sleep(Duration::from_millis(2));
-    };
-    // keepalived would delete its entries one by one; deleting the namespace deletes all at once.
-    // SAFETY: no pointers are involved; the group is that of the processes started here.
-    unsafe { libc::kill(-daemon.id().cast_signed(), libc::SIGKILL) };
-    daemon.wait()?;
-    took
-}
-
-fn keepalived_conf(desired: &Desired) -> String {
-    let mut conf = String::from("global_defs {\n  checker_log_all_failures false\n}\n");
-    for (key, entry) in &desired.tables.virtual_servers {
-        let VirtualServerKey::Address { address, port, .. } = key else {
-            continue;
-        };
-        conf += &format!(
-            "virtual_server {address} {port} {{\n  lb_algo rr\n  lb_kind NAT\n  protocol TCP\n"
-        );
-        for real in entry.real_servers.keys() {
-            conf += &format!(
-                "  real_server {} {} {{\n    weight 1\n  }}\n",
-                real.address, real.port
-            );
-        }
-        conf += "}\n";
-    }
-    conf
+    Keepalived::start(&servers, "", folder)?.wait(Duration::from_secs(1_200))?;
+    Ok(began.elapsed())
 }
 
 /// Runs a program that reads `lines` and returns the duration.

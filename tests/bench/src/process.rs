@@ -25,6 +25,10 @@ pub(crate) struct Usage {
     pub(crate) processor: Duration,
     /// Number of times that one of its threads waited.
     pub(crate) waits: u64,
+    /// Part of the resident memory that is not of a file.
+    pub(crate) anonymous: u64,
+    /// Number of its open sockets.
+    pub(crate) sockets: usize,
 }
 
 /// A running daemon. Killed when it is dropped.
@@ -76,29 +80,60 @@ impl Daemon {
 
     /// Returns its current usage.
     pub(crate) fn usage(&self) -> Outcome<Usage> {
-        let folder = format!("/proc/{}", self.child.id());
-        let mut waits = 0;
+        usage_of(&[self.child.id()])
+    }
+}
+
+/// Returns the sum of the current usage of these processes.
+pub(crate) fn usage_of(processes: &[u32]) -> Outcome<Usage> {
+    let mut sum = Usage::default();
+    for id in processes {
+        let folder = format!("/proc/{id}");
         for task in fs::read_dir(format!("{folder}/task"))? {
             let status = fs::read_to_string(task?.path().join("status"))?;
             let line = status
                 .lines()
                 .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            waits += line
+            sum.waits += line
                 .and_then(|number| number.trim().parse::<u64>().ok())
                 .unwrap_or_default();
         }
-        Ok(Usage {
-            resident: bytes(self.child.id(), "VmRSS:")?,
-            peak: bytes(self.child.id(), "VmHWM:")?,
-            processor: processor(&self.child)?,
-            waits,
-        })
+        // A descriptor may be closed while they are read.
+        let links = fs::read_dir(format!("{folder}/fd"))?
+            .flatten()
+            .flat_map(|descriptor| fs::read_link(descriptor.path()));
+        sum.sockets += links
+            .filter(|link| link.to_string_lossy().starts_with("socket:"))
+            .count();
+        sum.resident += bytes(*id, "VmRSS:")?;
+        sum.anonymous += bytes(*id, "RssAnon:")?;
+        sum.peak += bytes(*id, "VmHWM:")?;
+        sum.processor += processor(*id)?;
     }
+    Ok(sum)
 }
 
-/// Returns the processor time, user and system, of `child` and of the children that it waited for.
-pub(crate) fn processor(child: &Child) -> Outcome<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+/// Returns the process `parent` and its children.
+pub(crate) fn family(parent: u32) -> Outcome<Vec<u32>> {
+    let mut family = vec![parent];
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Ok(id) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        // A process may end while they are read.
+        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        if line.is_some_and(|line| line.trim() == parent.to_string()) {
+            family.push(id);
+        }
+    }
+    Ok(family)
+}
+
+/// Returns the processor time, user and system, of process `id` and of the children that it waited
+/// for.
+pub(crate) fn processor(id: u32) -> Outcome<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     // The name may have any characters but ends with the last parenthesis. After it, utime, stime,
     // cutime, cstime are fields 14 to 17 (proc(5)).
     let (_, fields) = stat.rsplit_once(')').ok_or("stat has no name")?;

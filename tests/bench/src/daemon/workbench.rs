@@ -71,9 +71,9 @@ impl Scene<'_> {
         let mut lines = BufReader::new(monitor.stdout.take().ok_or("no output")?).lines();
         // The first reading, and the names of Services.
         thread::sleep(WATCHED);
-        let before = process::processor(&monitor)?;
+        let before = process::processor(monitor.id())?;
         thread::sleep(WATCHED);
-        let processor = process::processor(&monitor)?.saturating_sub(before);
+        let processor = process::processor(monitor.id())?.saturating_sub(before);
         let share = 100.0 * processor.as_secs_f64() / WATCHED.as_secs_f64();
         figure(what, self.shape, "processor while idle", share, "% of one");
         let gone = self.shape.pod(1, 0, self.shape.families()[0]).to_string();

@@ -112,10 +112,15 @@ impl Scene {
         &self.view.input
     }
 
-    /// Returns the changes that `diff` shows; none if the live tables are unknown.
-    pub(super) fn changes(&self) -> Changes<'_> {
+    /// Returns the changes that `diff` shows for `services`, or all of them for none; no changes if
+    /// the live tables are unknown.
+    pub(super) fn changes(&self, services: &[ObjectName]) -> Changes<'_> {
+        let selection = Selection {
+            services,
+            ..Selection::default()
+        };
         match self.live() {
-            Some(_) => self.view.changes(Selection::default()),
+            Some(_) => self.view.changes(selection),
             None => Changes::default(),
         }
     }

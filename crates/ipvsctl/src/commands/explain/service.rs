@@ -1,13 +1,12 @@
 //! The explanation of a Service.
 
 use model::cluster::ServiceKind;
-use model::tables::TableKeys;
 use model::{ObjectName, Reason};
 use planner::{ServedSite, ServiceExplanation, SiteOutcome};
 
 use super::scene::Scene;
 use super::{endpoints, places, rules, verdict};
-use crate::grouping::{self, Changes, Group};
+use crate::grouping::{self, Group};
 use crate::schema::{self, API_VERSION, Change, DaemonChange, LastChange, PolicyValue};
 
 /// Returns the explanation of a Service.
@@ -17,7 +16,7 @@ pub(super) fn explanation(
 ) -> schema::ServiceExplanation {
     let service = &explained.service;
     let served: Vec<&ServedSite> = served(explained).collect();
-    let changes = scene.changes();
+    let changes = scene.changes(&[]);
     let node_changes = changes.groups.get(&Group::Node).into_iter().flatten();
     let node_changes: Vec<Change> = node_changes.map(Change::from).collect();
     let mut object = schema::ServiceExplanation {
@@ -51,7 +50,7 @@ pub(super) fn explanation(
         endpoints: endpoints::of(scene, explained),
         rules: rules::of(&scene.input().desired, &served),
         findings: findings(scene, explained),
-        drift: drift(&changes, &service.name, &served),
+        drift: drift(scene, &service.name),
         node_drift: node_changes.len(),
         node_changes,
         last_change: scene.last_change(&service.name).map(LastChange::from),
@@ -98,39 +97,19 @@ fn findings(scene: &Scene, explained: &ServiceExplanation) -> Vec<schema::Findin
     all.into_iter().map(schema::Finding::from).collect()
 }
 
-/// Returns the planned changes for `service`: those that `diff` shows for it, and those of entries
-/// that a served address shares with another Service. The end of a drain is no drift.
-fn drift(changes: &Changes<'_>, service: &ObjectName, served: &[&ServedSite]) -> Vec<Change> {
-    let needed = needed(served);
-    let of_groups = changes.groups.iter().flat_map(|(group, changes)| {
-        let is_own = group.service() == Some(service);
-        let is_shared = |change: &&grouping::Change<'_>| {
-            change.others > 0 && needed.touches(&change.planned.op.keys())
-        };
-        (changes.iter()).filter(move |change| is_own || is_shared(change))
-    });
+/// Returns the planned changes that `diff` shows for the Service `name`. The end of a drain is no
+/// drift.
+fn drift(scene: &Scene, name: &ObjectName) -> Vec<Change> {
+    let changes = scene.changes(std::slice::from_ref(name));
     let is_drain = |change: &&grouping::Change<'_>| {
         matches!(
             change.planned.reason,
             Reason::Drained | Reason::DrainExpired
         )
     };
-    (of_groups.filter(|change| !is_drain(change)))
+    (changes.iter().filter(|change| !is_drain(change)))
         .map(Change::from)
         .collect()
-}
-
-/// Returns the keys of the entries that `served` need.
-fn needed(served: &[&ServedSite]) -> TableKeys {
-    TableKeys {
-        addresses: (served.iter().filter(|site| site.frontend.bind))
-            .map(|site| site.frontend.address)
-            .collect(),
-        entries: (served.iter())
-            .flat_map(|site| site.set_entries.clone())
-            .collect(),
-        ..TableKeys::default()
-    }
 }
 
 impl From<DaemonChange> for LastChange {

@@ -105,7 +105,7 @@ impl Drains {
             for (key, drain) in at(&self.drains, *server) {
                 if drain.idle {
                     ended.insert(*key, Reason::Drained);
-                } else if drain.is_over(now) {
+                } else if is_over(drain.since, view.deadline(*server, drain.since), now) {
                     ended.insert(*key, Reason::DrainExpired);
                 }
             }
@@ -159,7 +159,7 @@ impl Drains {
             });
             drain.terminated |= terminating == Some(true);
             // The policy of the Service may have changed.
-            drain.deadline = deadline(view.desired, view.config, key.0, drain.since);
+            drain.deadline = view.deadline(key.0, drain.since);
             let first = drain.since + GRACE;
             let count = if first > now { first } else { now + POLL };
             let at = match drain.deadline {
@@ -180,11 +180,9 @@ impl Drains {
     }
 }
 
-impl Drain {
-    /// Returns true if the deadline has passed and the weight has been 0 for at least [`GRACE`].
-    fn is_over(&self, now: Instant) -> bool {
-        now >= self.since + GRACE && self.deadline.is_some_and(|deadline| deadline <= now)
-    }
+/// Returns true if the deadline has passed and the weight has been 0 for at least [`GRACE`].
+fn is_over(since: Instant, deadline: Option<Instant>, now: Instant) -> bool {
+    now >= since + GRACE && deadline.is_some_and(|deadline| deadline <= now)
 }
 
 /// Returns the weight of a real server in the kernel.
@@ -239,6 +237,12 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
+    /// Returns the deadline of a drain from `server` under the current policy of its Service, which
+    /// may have changed since the drain was last refreshed.
+    fn deadline(&self, server: VirtualServerKey, since: Instant) -> Option<Instant> {
+        deadline(self.desired, self.config, server, since)
+    }
+
     /// Returns the real servers that are not desired and drain, with their weights, at those
     /// virtual servers of `keys` that are ours and desired.
     fn leaving(&self, keys: &TableKeys) -> impl Iterator<Item = (DrainKey, u32)> {

@@ -11,6 +11,7 @@
 
 mod by_hand;
 mod deadlines;
+mod drains;
 mod random;
 mod steps;
 mod trouble;
@@ -34,7 +35,7 @@ use self::random::Random;
 use self::trouble::Active;
 use self::world::World;
 use crate::node::{Law, Node, Rules, Violation};
-use crate::subject::{Subject, address_of, drain_timeout};
+use crate::subject::{Subject, address_of};
 
 /// Deadline of a change: the loop gathers changes for at most 100 ms, and has a second for
 /// everything else.
@@ -427,8 +428,7 @@ impl Simulation {
         self.deadlines.deletes_at_once =
             self.config.cut_lost_endpoints || self.node.guard.rules() == Rules::ReadBeforeDrain;
         self.deadlines.disown(desired, &live);
-        self.deadlines.udp_drains = !self.config.udp_drain_timeout.is_zero();
-        let wrong = self.deadlines.compare(self.compiler.desired(), &live);
+        let wrong = (self.deadlines).compare(self.compiler.desired(), &self.config, &live);
         let new = self.deadlines.unknown(&wrong);
         self.justified += new.len() as u64;
         let new: Vec<_> = (new.into_iter())
@@ -438,12 +438,14 @@ impl Simulation {
                     since: self.node.now,
                     cause,
                     until: self.deadline(&subject, wrong, cause, meddled),
+                    timeout: self.drain_timeout(&subject),
                     meddled,
                 };
                 ((subject, wrong), waiting)
             })
             .collect();
         self.deadlines.update(wrong, new);
+        self.follow_drain_timeouts();
         if self.troubles.is_empty()
             && (self.deadlines.all().keys()).all(|(_, wrong)| *wrong == Wrong::Draining)
         {
@@ -506,9 +508,7 @@ impl Simulation {
             Wrong::Lacking | Wrong::Extra => {}
             Wrong::Resting => time += REST,
             Wrong::Draining => {
-                let timeout = (subject.virtual_server())
-                    .and_then(|server| drain_timeout(&self.config, server))?;
-                time += REST + timeout;
+                time += REST + self.drain_timeout(subject)?;
             }
         }
         // Each sync of a few ops takes 1 ms.

@@ -80,23 +80,45 @@ pub fn address_of(key: VirtualServerKey) -> Option<IpAddr> {
 }
 
 /// Returns true if the real server `real` of `key` keeps its connections for a while after it left:
-/// one of TCP, and with `udp` one of UDP whose endpoint terminates and still serves.
+/// one of TCP, and one of UDP whose endpoint terminates and still serves, unless the drain timeout
+/// is zero.
 #[must_use]
-pub fn drains(desired: &Desired, udp: bool, key: VirtualServerKey, real: RealServerKey) -> bool {
+pub fn drains(
+    desired: &Desired,
+    config: &NodeConfig,
+    key: VirtualServerKey,
+    real: RealServerKey,
+) -> bool {
     match protocol_of(key) {
         Some(Protocol::Tcp) => true,
-        Some(Protocol::Udp) => udp && desired.finishes(key, real),
+        Some(Protocol::Udp) => {
+            drain_timeout(desired, config, key) != Some(Duration::ZERO)
+                && desired.finishes(key, real)
+        }
         _ => false,
     }
 }
 
-/// Returns the maximum duration of a drain of a real server of `key` under `config`; none for one
-/// of TCP without a limit.
+/// Returns the maximum duration of a drain of a real server of `key`: that of the policy of its
+/// Service, else that of `config`; none for one of TCP without a limit.
 #[must_use]
-pub fn drain_timeout(config: &NodeConfig, key: VirtualServerKey) -> Option<Duration> {
+pub fn drain_timeout(
+    desired: &Desired,
+    config: &NodeConfig,
+    key: VirtualServerKey,
+) -> Option<Duration> {
+    let owner = desired.owners.virtual_servers.get(&key);
+    let policy = owner.and_then(|owner| desired.policies.get(&owner.service));
     match protocol_of(key) {
-        Some(Protocol::Udp) => Some(config.udp_drain_timeout),
-        _ => Some(config.drain_timeout).filter(|timeout| !timeout.is_zero()),
+        Some(Protocol::Udp) => {
+            let own = policy.and_then(|policy| policy.udp_drain_timeout);
+            Some(own.map_or(config.udp_drain_timeout, |own| own.0))
+        }
+        _ => {
+            let own = policy.and_then(|policy| policy.drain_timeout);
+            let timeout = own.map_or(config.drain_timeout, |own| own.0);
+            Some(timeout).filter(|timeout| !timeout.is_zero())
+        }
     }
 }
 

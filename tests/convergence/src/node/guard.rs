@@ -348,7 +348,8 @@ impl Guard {
         }
         let rested = (self.resting.get(&key)).map(|since| now.saturating_duration_since(*since));
         let busy = connections.active > 0 || connections.inactive > 0;
-        let expired = drain_timeout(config, key.0).is_some_and(|timeout| rested >= Some(timeout));
+        let timeout = drain_timeout(reconciler.desired(), config, key.0);
+        let expired = timeout.is_some_and(|timeout| rested >= Some(timeout));
         if busy && !expired {
             let what = format!("{} ({}), {connections:?}", planned.op, planned.reason);
             return Err(Violation::new(Law::Connections, what));
@@ -486,8 +487,7 @@ impl Guard {
 }
 
 fn may_drain(reconciler: &Reconciler, key: VirtualServerKey, real: RealServerKey) -> bool {
-    let udp = !reconciler.config().udp_drain_timeout.is_zero();
-    drains(reconciler.desired(), udp, key, real)
+    drains(reconciler.desired(), reconciler.config(), key, real)
 }
 
 /// Returns true if `entry`, which `op` deletes, is the entry of a node port, and each of our

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ipset::Entry;
 use ipvs::{AddressFamily, VirtualServerKey};
 use model::sets::{Destination, SetKind, served_by};
-use model::{Desired, NodeTables, Snapshot};
+use model::{Desired, NodeConfig, NodeTables, Snapshot};
 
 use crate::subject::{Subject, address_of, drains};
 
@@ -60,6 +60,8 @@ pub(super) struct Waiting {
     pub(super) cause: Cause,
     /// Deadline; none while a fault excuses the entry.
     pub(super) until: Option<Instant>,
+    /// Drain timeout on which the deadline of a draining real server is based.
+    pub(super) timeout: Option<Duration>,
     /// True if another program made it wrong.
     pub(super) meddled: bool,
 }
@@ -77,8 +79,6 @@ pub(super) struct Deadlines {
     /// The loop may delete a real server that has a weight: one that is lost, or has no
     /// connections.
     pub(super) deletes_at_once: bool,
-    /// UDP real servers drain while their endpoints terminate and still serve.
-    pub(super) udp_drains: bool,
     waiting: BTreeMap<(Subject, Wrong), Waiting>,
     /// Families with wrong rules.
     rules_lacking: BTreeSet<AddressFamily>,
@@ -216,10 +216,15 @@ impl Deadlines {
 
     /// Returns the entries of `live`, which has no rules, that differ from `desired`. Entries that
     /// other programs prevent do not count.
-    pub(super) fn compare(&self, desired: &Desired, live: &Snapshot) -> Vec<(Subject, Wrong)> {
+    pub(super) fn compare(
+        &self,
+        desired: &Desired,
+        config: &NodeConfig,
+        live: &Snapshot,
+    ) -> Vec<(Subject, Wrong)> {
         let mut all = Vec::new();
         let tables = &live.tables;
-        self.virtual_servers(desired, live, &mut all);
+        self.virtual_servers(desired, config, live, &mut all);
         let desired = &desired.tables;
         let missing = desired.addresses.difference(&tables.addresses);
         let missing: Vec<_> = missing
@@ -244,7 +249,13 @@ impl Deadlines {
         all
     }
 
-    fn virtual_servers(&self, asked: &Desired, live: &Snapshot, all: &mut Vec<(Subject, Wrong)>) {
+    fn virtual_servers(
+        &self,
+        asked: &Desired,
+        config: &NodeConfig,
+        live: &Snapshot,
+        all: &mut Vec<(Subject, Wrong)>,
+    ) {
         let tables = &live.tables;
         let desired = &asked.tables;
         for (key, wanted) in &desired.virtual_servers {
@@ -276,7 +287,7 @@ impl Deadlines {
                     continue;
                 }
                 let wrong = match live.connections.get(&(*key, *real)) {
-                    _ if !drains(asked, self.udp_drains, *key, *real) => Wrong::Extra,
+                    _ if !drains(asked, config, *key, *real) => Wrong::Extra,
                     // It should have weight 0, or be deleted.
                     _ if weighed.weight > 0 => match self.deletes_at_once {
                         false => Wrong::Lacking,

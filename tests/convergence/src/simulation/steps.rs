@@ -12,7 +12,7 @@ use model::{NodeConfig, NodeState, NodeTables, ObjectKind, Op};
 use reconciler::Event;
 
 use super::by_hand::{busy, idle, meddle, some_connections};
-use super::deadlines::{Cause, Wrong};
+use super::deadlines::Cause;
 use super::random::Random;
 use super::trouble::{Active, Trouble, foreign_server};
 use super::world::NODE_PORTS;
@@ -404,21 +404,6 @@ impl Simulation {
         self.send(Event::Configured(Box::new(config)))?;
         self.extend_drains();
         Ok(())
-    }
-
-    /// Extends deadlines: drains start again, or have another timeout.
-    fn extend_drains(&mut self) {
-        let mut deadlines = std::mem::take(&mut self.deadlines);
-        deadlines.each(|subject, wrong, waiting| {
-            if wrong.is_at_rest() {
-                let until = self.deadline(subject, wrong, Cause::Anew, waiting.meddled);
-                waiting.until = until.and_then(|until| Some(until.max(waiting.until?)));
-                if wrong == Wrong::Draining {
-                    waiting.until = until;
-                }
-            }
-        });
-        self.deadlines = deadlines;
     }
 
     /// Kills the daemon and starts it again.

@@ -280,9 +280,15 @@ fn valid(address: impl Into<IpAddr>) -> Parsed<IpAddr> {
 fn annotations(random: &mut Random) -> Box<[Annotation]> {
     let values = [
         ("connection-limits", "upper=100"),
+        ("drain-timeout", "0"),
+        ("drain-timeout", "5s"),
+        ("drain-timeout", "40s"),
         ("locality", "node=5"),
         ("scheduler", "wlc"),
         ("scheduler", "no such"),
+        ("udp-drain-timeout", "0"),
+        ("udp-drain-timeout", "3s"),
+        ("udp-drain-timeout", "30s"),
         ("weights", "node/node1=0, default=7"),
     ];
     let chosen = values.into_iter().filter(|_| random.percent(5));

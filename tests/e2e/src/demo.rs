@@ -2,6 +2,7 @@
 
 mod broken;
 mod output;
+mod policies;
 mod shop;
 mod window;
 
@@ -39,7 +40,7 @@ struct Stage {
 /// # Errors
 /// A claim does not hold.
 pub fn run() -> Outcome {
-    let mut output = Output::new(14);
+    let mut output = Output::new(15);
     let stage = set(&mut output)?;
     analyzed(&mut output, &stage)?;
     before(&mut output, &stage)?;
@@ -49,6 +50,7 @@ pub fn run() -> Outcome {
     window::unanswered(&mut output, &stage)?;
     added(&mut output, &stage)?;
     removed(&mut output, &stage)?;
+    policies::weighed_and_checked(&mut output, &stage)?;
     repaired(&mut output, &stage, &daemon)?;
     device(&mut output, &stage, &daemon)?;
     broken::explained(&mut output, &stage, &daemon)?;
@@ -281,8 +283,13 @@ fn after(output: &mut Output, stage: &Stage) -> Outcome {
 
 impl Stage {
     fn config(&self) -> Outcome<PathBuf> {
-        let audit = format!("syncPeriod: {AUDIT}");
-        self.world.config(&["scheduler: rr", &audit])
+        let text = format!(
+            "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\nmode: ipvs\n\
+             conntrack: {{maxPerCore: 0}}\nipvs: {{scheduler: rr, syncPeriod: {AUDIT}}}\n\
+             healthChecks: {{networks: [10.244.0.0/16]}}\n\
+             allowedAnnotations: [scheduler, weights, healthCheck]\n"
+        );
+        self.world.write("config.yaml", &text)
     }
 
     /// Runs `ipvsctl` with the words of `line` and the input of the demo.

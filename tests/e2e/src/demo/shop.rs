@@ -50,17 +50,20 @@ pub(super) const FRONT: Shop = Shop {
     port: 80,
 };
 
+/// The Service with a policy.
+pub(super) const CART: Shop = Shop {
+    name: "cart",
+    pods: &["cart-1", "cart-2"],
+    families: &[Family::V4],
+    number: 2,
+    protocol: Protocol::Tcp,
+    port: 80,
+};
+
 /// All Services of the shop.
 pub(super) const SERVICES: [Shop; 5] = [
     FRONT,
-    Shop {
-        name: "cart",
-        pods: &["cart-1", "cart-2"],
-        families: &[Family::V4],
-        number: 2,
-        protocol: Protocol::Tcp,
-        port: 80,
-    },
+    CART,
     Shop {
         name: "catalog",
         pods: &["catalog-1", "catalog-2"],

@@ -355,6 +355,10 @@ impl ObjectKind {
 ///
 /// A source that has to list again sends the whole sequence again.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every event is an Upsert, for which a box would be an allocation"
+)]
 pub enum ClusterEvent {
     /// A complete list of this kind starts.
     ListStarted(ObjectKind),

@@ -7,10 +7,6 @@ use model::{ClusterEvent, Name};
 
 /// One message of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every event is a change of the cluster"
-)]
 pub enum SourceEvent {
     /// A change of the cluster, and the time at which the source received it.
     Cluster(ClusterEvent, Instant),

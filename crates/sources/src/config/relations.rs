@@ -283,8 +283,7 @@ pub(super) fn settle(reader: &mut Reader<'_>) {
     let has_one_bit = node.masquerade.drop_bit == bit;
     let is_too_long = node.min_sync_period > node.sync_period;
     let lacks_networks = node.external_ips == ExternalIpPolicy::AllowList(Vec::new());
-    let lacks =
-        |path: &&str| interface(&node.detect_local, path).is_some_and(|name| name.is_empty());
+    let lacks = |path: &&str| interface(&node.detect_local, path).is_some_and(Name::is_empty);
     let lacks_name = [BRIDGE, PREFIX].into_iter().find(lacks);
     let sync = &node.kernel_settings.sync;
     let lacks_interface = sync.role != SyncMode::None && sync.interface.is_empty();

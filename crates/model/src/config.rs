@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
@@ -74,6 +75,8 @@ pub struct NodeConfig {
     /// Networks of the endpoints that this node may probe for a health check; empty turns health
     /// checks off.
     pub health_check_networks: Vec<IpNetwork>,
+    /// Certificate authorities by which health checks verify servers, each with its file.
+    pub health_check_authorities: BTreeMap<Name, PathBuf>,
 }
 
 impl NodeConfig {
@@ -106,6 +109,7 @@ impl NodeConfig {
             service_policies: Vec::new(),
             allowed_annotations: PolicyField::allowed_by_default(),
             health_check_networks: Vec::new(),
+            health_check_authorities: BTreeMap::new(),
         }
     }
 

@@ -17,7 +17,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{
-    CheckTarget, EndpointCheck, FailedTargets, HttpProbe, OnFailure, Probe, ProbeKind,
+    CheckTarget, EndpointCheck, FailedTargets, GrpcProbe, HttpProbe, HttpsProbe, OnFailure,
+    Payload, Probe, ProbeKind, UdpProbe, Verify, is_authority_name,
 };
 pub use self::pattern::Pattern;
 pub use self::rule::{LabelSelector, PolicyRule, Requirement};

@@ -196,12 +196,18 @@ fn work(
         runtime.spawn(second_proxy.follow(in_force.clone()));
         observers.push(Box::new(second_proxy));
         let (wanted_observer, wanted) = probes::wanted::wanted();
+        let (read, authorities) = watch::channel(Arc::<probes::Authorities>::default());
+        runtime.spawn(probes::authorities::follow(in_force.clone(), read));
         runtime.spawn(probes::run(
             telemetry.probes(),
             wanted,
             to_node.clone(),
             telemetry.metrics(),
             usize::try_from(resolved.settings.health_checks_max_concurrent).unwrap_or(usize::MAX),
+            move |target| {
+                let authorities = Arc::clone(&authorities.borrow());
+                async move { probes::probe(&target, &authorities).await }
+            },
         ));
         observers.push(Box::new(wanted_observer));
         runtime.spawn(pass_on(in_force, to_node.clone(), label_keys));

@@ -2,8 +2,10 @@
 //! targets that fail or recover.
 //!
 //! [`schedule`] decides when a target is probed and what its results mean; it has no socket and no
-//! clock. [`probe`] makes one probe. [`run`] connects the two.
+//! clock. [`probe`] makes one probe, for which [`authorities`] has the certificates. [`run`] connects
+//! them.
 
+pub mod authorities;
 pub mod page;
 pub mod probe;
 pub mod schedule;
@@ -11,13 +13,15 @@ pub mod schedule;
 mod tests;
 pub mod wanted;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::policy::CheckTarget;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::sleep_until;
 
+pub use self::authorities::Authorities;
 pub use self::probe::{Outcome, probe};
 pub use self::schedule::{Schedule, Started};
 pub use self::wanted::{WantedObserver, WantedTargets};
@@ -38,25 +42,58 @@ impl Checks {
     }
 }
 
-/// One probe that ended.
-struct Done {
-    started: Started,
-    outcome: Outcome,
-    took: Duration,
+/// Probes that are under way.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<(Outcome, Duration)>,
+    /// Start of each task.
+    started: HashMap<Id, (Started, Instant)>,
 }
 
-/// Probes the targets of `wanted`, at most `limit` at a time, until the loop ends.
-pub async fn run(
+impl UnderWay {
+    fn start(&mut self, started: Started, probe: impl Future<Output = Outcome> + Send + 'static) {
+        let begin = Instant::now();
+        let task = self.tasks.spawn(async move {
+            let outcome = probe.await;
+            (outcome, begin.elapsed())
+        });
+        self.started.insert(task.id(), (started, begin));
+    }
+
+    /// Waits for the end of a probe. A probe that panicked, which is a bug, says nothing about its
+    /// endpoint. Returns `None` if no probe is under way.
+    async fn join(&mut self) -> Option<(Started, Outcome, Duration)> {
+        let (id, ended) = match self.tasks.join_next_with_id().await? {
+            Ok((id, ended)) => (id, Some(ended)),
+            Err(error) => (error.id(), None),
+        };
+        // Each task is entered when it is spawned.
+        let (started, begin) = self.started.remove(&id)?;
+        let (outcome, took) = ended.unwrap_or_else(|| {
+            let CheckTarget { address, port, .. } = &started.target;
+            tracing::error!("the probe of {address} port {port} panicked; it is made again");
+            (Outcome::Local("the probe panicked".into()), begin.elapsed())
+        });
+        Some((started, outcome, took))
+    }
+}
+
+/// Probes the targets of `wanted` by `probe`, at most `limit` at a time, until the loop ends.
+pub async fn run<F, P>(
     checks: Checks,
     mut wanted: WantedTargets,
     to_loop: NodeEvents,
     metrics: Arc<Metrics>,
     limit: usize,
-) {
-    let mut probes: JoinSet<Done> = JoinSet::new();
+    probe: F,
+) where
+    F: Fn(CheckTarget) -> P,
+    P: Future<Output = Outcome> + Send + 'static,
+{
+    let mut under_way = UnderWay::default();
     let mut reported = Instant::now();
     loop {
-        let may_start = probes.len() < limit;
+        let may_start = under_way.tasks.len() < limit;
         let (due, has_changes) = {
             let schedule = checks.schedule();
             (schedule.next_due(), schedule.has_changes())
@@ -68,19 +105,18 @@ pub async fn run(
                 Some(changes) => checks.schedule().want(changes, Moment::now()),
                 None => return,
             },
-            Some(done) = probes.join_next(), if !probes.is_empty() => match done {
-                Ok(done) => finish(&checks, done, &metrics),
-                // A probe that panicked is a bug; the runtime has logged it, and its target is
-                // probed again when the Services change.
-                Err(error) => tracing::error!("a health check ended early: {error}"),
-            },
+            Some((started, outcome, took)) = under_way.join() => {
+                finish(&checks, &started, outcome, took, &metrics);
+            }
             () = at(due), if due.is_some() => {
                 let now = Instant::now();
-                if let Some(started) = checks.schedule().start(now) {
+                let started = checks.schedule().start(now);
+                if let Some(started) = started {
                     if started.is_late {
                         metrics.probe_late();
                     }
-                    probes.spawn(probe_one(started));
+                    let one = probe(started.target.clone());
+                    under_way.start(started, one);
                 }
             }
             () = at(report), if report.is_some() => {
@@ -101,27 +137,12 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-async fn probe_one(started: Started) -> Done {
-    let start = Instant::now();
-    let outcome = probe(&started.target).await;
-    Done {
-        started,
-        outcome,
-        took: start.elapsed(),
-    }
-}
-
-fn finish(checks: &Checks, done: Done, metrics: &Metrics) {
-    let Done {
-        started,
-        outcome,
-        took,
-    } = done;
+fn finish(checks: &Checks, started: &Started, outcome: Outcome, took: Duration, metrics: &Metrics) {
     let kind = started.target.probe.kind.name();
     metrics.probed(kind, outcome.name(), took);
     if let Outcome::Local(problem) = &outcome {
         let CheckTarget { address, port, .. } = &started.target;
         tracing::debug!("cannot probe {address} port {port}: {problem}");
     }
-    checks.schedule().finish(&started, outcome, Moment::now());
+    checks.schedule().finish(started, outcome, Moment::now());
 }

@@ -154,7 +154,13 @@ fn resolve_with(
         resolver.addresses.check_node_ports(service, node, findings);
     }
     (notes.budget).report(service, config.service_limits, findings);
-    (notes.checks).report(service, resolver.policy.as_deref(), &origins, findings);
+    (notes.checks).report(
+        service,
+        resolver.policy.as_deref(),
+        config,
+        &origins,
+        findings,
+    );
     resolved.targets = notes.checks.targets;
     let local = &mut resolved.local_endpoints;
     limits::cut_local_endpoints(service, config.service_limits, local, findings);

@@ -42,7 +42,7 @@ pub struct ExplainInput {
     /// Explain the desired tables only: the kernel is not read, and the live state is unknown.
     #[arg(long, conflicts_with = "live", help_heading = INPUT)]
     pub desired: bool,
-    /// Metrics address of kube-ipvsd, for drains and the last change [default: 127.0.0.1:10249;
+    /// Metrics address of kube-ipvsd, for drains, health checks and the last change [default: 127.0.0.1:10249;
     /// with --live or --desired: kube-ipvsd is not asked].
     #[arg(long, value_name = "ADDRESS", value_parser = socket_address, help_heading = INPUT)]
     pub metrics_address: Option<SocketAddr>,

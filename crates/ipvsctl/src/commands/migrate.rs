@@ -24,7 +24,7 @@ pub fn run(args: &Migrate) -> Result<Status, Error> {
     let MigrateCommand::Check(args) = &args.command;
     let of_kernel = args.compared.live.is_none();
     let (mut has_ipvs, mut leftovers, mut metrics) = (true, None, args.metrics_address);
-    let view = View::read_with(&args.compared, None, |node| {
+    let view = View::read_with(&args.compared, None, None, |node| {
         let configured = node.config.settings.metrics_bind_address;
         metrics = metrics.or(Some(configured.map_or(proxy::METRICS, on_loopback)));
         leftovers = Some(Sweeper::open(node.backend()).find());

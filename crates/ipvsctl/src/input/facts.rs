@@ -74,7 +74,7 @@ pub fn observe(
     };
     let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
     if ours.is_some() {
-        node.ask_failed_targets();
+        node.ask_failed_targets(metrics);
     }
     let works = ours.is_some() || !daemons.is_empty() && !is_stopped;
     let reading = match unread {

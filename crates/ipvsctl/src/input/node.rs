@@ -38,12 +38,12 @@ pub struct Node {
 
 impl Node {
     /// Asks the running kube-ipvsd for the targets of health checks that fail, if its configuration
-    /// allows health checks. Its tables follow from them.
-    pub fn ask_failed_targets(&mut self) {
+    /// allows health checks. Its tables follow from them. `metrics` wins over the configured address.
+    pub fn ask_failed_targets(&mut self, metrics: Option<SocketAddr>) {
         if self.config.node.health_check_networks.is_empty() {
             return;
         }
-        let failed = match self.config.settings.metrics_bind_address {
+        let failed = match metrics.or(self.config.settings.metrics_bind_address) {
             Some(address) => daemon::failed_targets(on_loopback(address)),
             None => Err("metricsBindAddress is disabled".to_owned()),
         };

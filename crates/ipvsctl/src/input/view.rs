@@ -1,6 +1,7 @@
 //! Desired and live tables of a node, and their difference: the input of most commands.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use ipvs::VirtualServerKey;
@@ -35,13 +36,14 @@ impl View {
     ///
     /// The node, the cluster or the live tables cannot be read.
     pub fn read(args: &Compared) -> Result<Self, Error> {
-        Self::read_with(args, None, |node| {
+        Self::read_with(args, None, None, |node| {
             live::of_kernel(&mut live::read_only_kernel()?, node)
         })
     }
 
     /// Does the same as [`View::read`], with the kernel's tables from `kernel`, and the addresses of
-    /// the pods in the namespace of `pod`.
+    /// the pods in the namespace of `pod`. kube-ipvsd is asked for health checks at `metrics`, even
+    /// for saved tables; without it at the configured address, for tables of the kernel.
     ///
     /// # Errors
     ///
@@ -49,6 +51,7 @@ impl View {
     pub fn read_with(
         args: &Compared,
         pod: Option<&ObjectName>,
+        metrics: Option<SocketAddr>,
         kernel: impl FnOnce(&mut Node) -> Result<Snapshot, Error>,
     ) -> Result<Self, Error> {
         let Compared {
@@ -68,6 +71,9 @@ impl View {
         let origin = origin.with_pods_near(pod);
         let mut node = origin.node()?;
         let cluster = origin.cluster(&mut node)?;
+        if saved.is_none() || metrics.is_some() {
+            node.ask_failed_targets(metrics);
+        }
         let compile = |node| Input::compile(cluster, node).report();
         Ok(match saved {
             Some(path) => {
@@ -86,7 +92,6 @@ impl View {
             }
             None => {
                 let live = kernel(&mut node)?;
-                node.ask_failed_targets();
                 Self::compare(compile(node), live, BTreeSet::new())
             }
         })

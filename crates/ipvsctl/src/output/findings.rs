@@ -255,8 +255,9 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::EndpointNotChecked => {
             "The Service has a health check, and an endpoint is outside `healthChecks.networks` of the configuration, which \
-             lists the only addresses that this node may probe. Without a network health checks are off. The endpoint is not \
-             probed and counts as healthy. Add the network of the pods, or remove the health check."
+             lists the only addresses that this node may probe. Without a network health checks are off. Or the check has \
+             `verify=NAME`, and `healthChecks.authorities` has no NAME. The endpoint is not probed and counts as healthy. \
+             Add the network of the pods or the authority, or remove the health check."
         }
         Code::EndpointFailed => {
             "This node probed the endpoint, and as many probes in a row as `fall` of the health check failed. The finding names \

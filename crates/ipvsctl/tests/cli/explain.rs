@@ -256,3 +256,37 @@ fn values_of_a_policy_have_origins() {
         json!({"field": "scheduler", "value": "wrr", "origin": "annotation"})
     );
 }
+
+/// Asks the daemon for the targets that fail, and compiles with them: the saved tables, with weight 0
+/// for a failed endpoint, are then the desired ones. The probe has bytes that are escaped.
+#[test]
+fn failed_health_checks_come_from_the_daemon() {
+    let check = r"type=udp, send=\x00a\x2c\\b\r\n, expect=";
+    let config = format!(
+        "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
+         healthChecks: {{networks: [10.244.0.0/16]}}\n\
+         servicePolicies: [{{name: checked, namespaces: [default], \
+         policy: {{healthCheck: '{check}, port=9'}}}}]\n"
+    );
+    let page = json!({"targets": [
+        {"address": "10.244.2.5", "port": 9, "state": "failed", "services": ["default/web"],
+         "check": format!("{check}, interval=5s, timeout=1s, rise=2, fall=3"),
+         "error": "udp: connection refused"},
+        {"address": "10.244.1.5", "port": 9, "state": "healthy", "services": ["default/web"],
+         "check": format!("{check}, interval=5s, timeout=1s, rise=2, fall=3")},
+    ]});
+    let address = serve(&[("/healthchecks", &page.to_string()), ("/drains", "[]")]);
+    let weights = ["-r 10.244.2.5:8080 -m -w 1", "-r 10.244.2.5:8080 -m -w 0"];
+    let folder = Folder::with_live(&SHOP_TABLES.replace(weights[0], weights[1]));
+    let folder = folder.with("config.yaml", &config);
+    let args = format!("{WEB} --config config.yaml --live live.txt -o json");
+    let object = (folder.run(&format!("{args} --metrics-address {address}"))).json();
+    assert_eq!(object["drift"], json!([]), "{object:#}");
+    let text = object.to_string();
+    let verdict = "health check failed: udp: connection refused";
+    assert!(text.contains(verdict), "{object:#}");
+    // Saved tables may be from another node, whose failures are unknown without an address.
+    let object = folder.run(&args).json();
+    assert_ne!(object["drift"], json!([]), "{object:#}");
+    assert!(!object.to_string().contains("health check failed"));
+}

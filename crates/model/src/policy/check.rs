@@ -1,5 +1,8 @@
 //! Active checks of endpoints: the probe, and the consequence of its failure.
 
+mod kind;
+mod payload;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,6 +10,10 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::kind::{
+    GrpcProbe, HttpProbe, HttpsProbe, ProbeKind, UdpProbe, Verify, is_authority_name,
+};
+pub use self::payload::Payload;
 use super::value::{Given, Value, number, quoted, refuse_others};
 use crate::duration::{format_duration, parse_duration};
 use crate::names::Name;
@@ -17,15 +24,8 @@ const INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_sec
 /// Maximum number of consecutive results that change the state of an endpoint.
 const MAX_RESULTS: u32 = 10;
 
-/// Maximum length of a path, bytes.
-const MAX_PATH: usize = 256;
-
-/// Maximum length of a host name, bytes (RFC 1035), with a port.
-const MAX_HOST: usize = 260;
-
-/// Keys of a check, for messages.
-const KEYS: &str =
-    "type, interval, timeout, rise, fall, port, host, path, status, onFailure, panicThreshold";
+/// Keys that every check has, for messages.
+const KEYS: &str = "type, interval, timeout, rise, fall, port, onFailure, panicThreshold";
 
 /// Check of the endpoints of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,26 +55,6 @@ pub struct Probe {
     pub fall: u8,
 }
 
-/// Kind of a probe.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProbeKind {
-    /// A TCP connection that is opened, and reset at once.
-    Tcp,
-    /// A request `GET` of HTTP/1.1.
-    Http(HttpProbe),
-}
-
-/// Request of an HTTP probe, and the expected answer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HttpProbe {
-    /// Header `Host`; `None` sends the address and port.
-    pub host: Option<Name>,
-    /// Path, with a query if any. Visible ASCII that begins with a slash.
-    pub path: Name,
-    /// First and last status that counts as success, 100 to 599.
-    pub status: [u16; 2],
-}
-
 /// Consequence for an endpoint that fails its check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
@@ -97,6 +77,16 @@ pub struct CheckTarget {
 
 /// Targets that fail their probes, with the last error.
 pub type FailedTargets = BTreeMap<CheckTarget, Name>;
+
+impl EndpointCheck {
+    /// Returns the authority that the check needs and `authorities` lacks. Without it the endpoints
+    /// are not probed.
+    #[must_use]
+    pub fn missing_authority<T>(&self, authorities: &BTreeMap<Name, T>) -> Option<&Name> {
+        let name = self.probe.kind.authority()?;
+        (!authorities.contains_key(name)).then_some(name)
+    }
+}
 
 impl CheckTarget {
     /// Returns the address and port.
@@ -135,32 +125,10 @@ impl fmt::Display for Probe {
             fall,
         } = self;
         let [interval, timeout] = [*interval, *timeout].map(format_duration);
-        let name = kind.name();
         write!(
             f,
-            "type={name}, interval={interval}, timeout={timeout}, rise={rise}, fall={fall}"
-        )?;
-        if let ProbeKind::Http(HttpProbe { host, path, status }) = kind {
-            if let Some(host) = host {
-                write!(f, ", host={host}")?;
-            }
-            write!(f, ", path={path}, status={}-{}", status[0], status[1])?;
-        }
-        Ok(())
-    }
-}
-
-impl ProbeKind {
-    /// Names of the kinds that are built.
-    pub const NAMES: [&str; 2] = ["tcp", "http"];
-
-    /// Returns the name in a policy.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Http(_) => "http",
-        }
+            "{kind}, interval={interval}, timeout={timeout}, rise={rise}, fall={fall}"
+        )
     }
 }
 
@@ -177,8 +145,10 @@ impl Value for EndpointCheck {
     fn form() -> String {
         format!(
             "`type=` {}; `interval=5s`, `timeout=1s`, `rise=2`, `fall=3`, `port=NUMBER`, \
-             `onFailure=` `quiesce` or `remove`, `panicThreshold=50`; with `type=http` also \
-             `host=NAME`, `path=/`, `status=200-399`",
+             `onFailure=` `quiesce` or `remove`, `panicThreshold=50`; with `http` and `https` also \
+             `host=NAME`, `path=/`, `status=200-399`; with `https` also `verify=` `none` or the name \
+             of an authority; with `grpc` also `service=NAME`; with `udp` also `send=BYTES`, \
+             `expect=BYTES`",
             ProbeKind::NAMES
                 .map(|name| format!("`{name}`"))
                 .join(" or ")
@@ -187,17 +157,7 @@ impl Value for EndpointCheck {
 
     fn read(given: &Given<'_>) -> Result<Self, String> {
         let mut pairs = given.pairs()?;
-        let kind = match pairs.remove("type") {
-            Some("tcp") => ProbeKind::Tcp,
-            Some("http") => ProbeKind::Http(read_http(&mut pairs)?),
-            other => {
-                let names = ProbeKind::NAMES.join(", ");
-                return Err(match other {
-                    Some(other) => format!("type: {} is none of {names}", quoted(other)),
-                    None => format!("needs type=TYPE, one of {names}"),
-                });
-            }
-        };
+        let kind = ProbeKind::take(&mut pairs)?;
         let interval = read_duration(&mut pairs, "interval", INTERVALS)?;
         let interval = interval.unwrap_or(Duration::from_secs(5));
         let timeout = read_duration(&mut pairs, "timeout", [Duration::from_millis(1), interval])?;
@@ -216,7 +176,11 @@ impl Value for EndpointCheck {
                 ));
             }
         };
-        refuse_others(&pairs, KEYS)?;
+        let keys: Vec<&str> = [KEYS]
+            .into_iter()
+            .chain(kind.keys().iter().copied())
+            .collect();
+        refuse_others(&pairs, &keys.join(", "))?;
         Ok(Self {
             probe: Arc::new(Probe {
                 kind,
@@ -238,45 +202,6 @@ impl Value for EndpointCheck {
         items.push(format!("panicThreshold={}", self.panic_threshold));
         items.join(", ")
     }
-}
-
-fn read_http(pairs: &mut BTreeMap<&str, &str>) -> Result<HttpProbe, String> {
-    let is_visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    let path = pairs.remove("path").unwrap_or("/");
-    if !path.starts_with('/') || !is_visible(path) || path.len() > MAX_PATH || path.contains('#') {
-        return Err(format!(
-            "path: {} is no path that begins with / and has at most {MAX_PATH} visible ASCII \
-             characters without #",
-            quoted(path)
-        ));
-    }
-    let host = pairs.remove("host");
-    let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    if let Some(host) = host
-        && (host.is_empty() || host.len() > MAX_HOST || !host.bytes().all(in_host))
-    {
-        return Err(format!("host: {} is no name of a host", quoted(host)));
-    }
-    let status = pairs.remove("status").unwrap_or("200-399");
-    let (first, last) = status.split_once('-').unwrap_or((status, status));
-    let code = |text: &str| {
-        let code = text.trim().parse().ok();
-        code.filter(|code| (100..=599).contains(code))
-    };
-    let status = match (code(first), code(last)) {
-        (Some(first), Some(last)) if first <= last => [first, last],
-        _ => {
-            return Err(format!(
-                "status: {} is no status such as 200 and no range such as 200-399",
-                quoted(status)
-            ));
-        }
-    };
-    Ok(HttpProbe {
-        host: host.map(Name::from),
-        path: path.into(),
-        status,
-    })
 }
 
 fn read_duration(
@@ -330,9 +255,19 @@ mod tests {
         let check = read("type=http, interval=500ms").expect("a check");
         assert_eq!(
             check.write(),
-            "type=http, interval=500ms, timeout=500ms, rise=2, fall=3, path=/, status=200-399, \
+            "type=http, path=/, status=200-399, interval=500ms, timeout=500ms, rise=2, fall=3, \
              onFailure=quiesce, panicThreshold=50"
         );
+        for (given, kind) in [
+            (
+                "type=https",
+                "type=https, path=/, status=200-399, verify=none",
+            ),
+            ("type=grpc", "type=grpc"),
+            ("type=udp", "type=udp, send=, expect="),
+        ] {
+            assert_eq!(read(given).expect("a check").probe.kind.to_string(), kind);
+        }
     }
 
     #[test]
@@ -340,8 +275,14 @@ mod tests {
         for text in [
             "type=tcp, interval=100ms, timeout=100ms, rise=1, fall=10, port=8080, \
              onFailure=remove, panicThreshold=100",
-            "type=http, interval=1h0m0s, timeout=1ms, rise=10, fall=1, host=web.example:80, \
-             path=/healthz?full=1, status=204-204, onFailure=quiesce, panicThreshold=1",
+            "type=http, host=web.example:80, path=/healthz?full=1, status=204-204, \
+             interval=1h0m0s, timeout=1ms, rise=10, fall=1, onFailure=quiesce, panicThreshold=1",
+            "type=https, host=web.example, path=/, status=200-399, verify=shop-ca, interval=5s, \
+             timeout=1s, rise=2, fall=3, onFailure=quiesce, panicThreshold=50",
+            "type=grpc, service=shop.v1.Cart, interval=5s, timeout=1s, rise=2, fall=3, \
+             onFailure=quiesce, panicThreshold=50",
+            "type=udp, send=\\x00\\x2c a=b\\r\\n, expect=PONG, interval=5s, timeout=1s, rise=2, \
+             fall=3, onFailure=quiesce, panicThreshold=50",
         ] {
             let check = read(text).expect("a check");
             assert_eq!(check.write(), text);
@@ -356,8 +297,14 @@ mod tests {
     #[test]
     fn mistakes_name_the_value_and_what_is_possible() {
         for (text, problem) in [
-            ("interval=5s", "needs type=TYPE, one of tcp, http"),
-            ("type=grpc", "type: `grpc` is none of tcp, http"),
+            (
+                "interval=5s",
+                "needs type=TYPE, one of tcp, http, https, grpc, udp",
+            ),
+            (
+                "type=icmp",
+                "type: `icmp` is none of tcp, http, https, grpc, udp",
+            ),
             (
                 "type=tcp, interval=99ms",
                 "interval: `99ms` is no duration from 100ms to 1h0m0s",
@@ -399,6 +346,27 @@ mod tests {
                 "status: `399-200` is no status such as 200 and no range such as 200-399",
             ),
             ("type=http, host=a/b", "host: `a/b` is no name of a host"),
+            (
+                "type=https, host=-a:443",
+                "host: `-a` is neither a DNS name nor an address",
+            ),
+            (
+                "type=https, verify=/etc/passwd",
+                "verify: `/etc/passwd` is neither none nor the name of an authority",
+            ),
+            (
+                "type=grpc, service=\u{e4}",
+                "service: `\u{e4}` is no name with at most 256 visible ASCII characters",
+            ),
+            (
+                "type=udp, send=\\q",
+                "send: `\\q` is none of the escapes \\r, \\n, \\t, \\\\ and \\xNN",
+            ),
+            (
+                "type=grpc, host=a",
+                "`host` is none of type, interval, timeout, rise, fall, port, onFailure, \
+                 panicThreshold, service",
+            ),
         ] {
             assert_eq!(read(text), Err(problem.to_owned()), "{text}");
         }
@@ -408,5 +376,24 @@ mod tests {
         }
         let problem = read("type=tcp, path=/healthz").expect_err("no path");
         assert!(problem.starts_with("`path` is none of type, "), "{problem}");
+    }
+
+    #[test]
+    fn the_server_name_is_the_host_without_its_port() {
+        let address = "10.1.0.1".parse().expect("an address");
+        for (host, name) in [
+            ("", "10.1.0.1"),
+            (", host=web.example", "web.example"),
+            (", host=web.example:8443", "web.example"),
+            (", host=[fd00::1]:443", "fd00::1"),
+            (", host=fd00::1", "fd00::1"),
+            (", host=192.0.2.1:443", "192.0.2.1"),
+        ] {
+            let check = read(&format!("type=https{host}")).expect("a check");
+            let ProbeKind::Https(https) = &check.probe.kind else {
+                panic!("{check:?}");
+            };
+            assert_eq!(https.server_name(address).to_str(), name, "{host}");
+        }
     }
 }

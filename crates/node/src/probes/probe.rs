@@ -1,24 +1,32 @@
 //! One probe of one endpoint.
+//!
+//! The endpoint may answer anything: each probe has a timeout, reads at most [`MAX_ANSWER`] bytes,
+//! starts no task of its own, and shows nothing of the answer but numbers.
+
+mod grpc;
+mod http;
+mod limited;
+mod tls;
+mod udp;
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 
-use futures::future::{Either, select};
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use model::duration::format_duration;
 use model::names::Name;
-use model::policy::{CheckTarget, HttpProbe, ProbeKind};
+use model::policy::{CheckTarget, ProbeKind};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// Maximum size of the head of an HTTP answer, bytes.
-const MAX_HEAD: usize = 16 << 10;
+use self::limited::Limited;
+use super::authorities::Authorities;
+
+/// Maximum number of bytes that one probe reads from a connection. A chain of certificates has some
+/// thousand.
+pub const MAX_ANSWER: usize = 64 << 10;
+
+/// Header `User-Agent` of the requests.
+const USER_AGENT: &str = concat!("kube-ipvsd/", env!("CARGO_PKG_VERSION"));
 
 /// Result of one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +35,7 @@ pub enum Outcome {
     Success,
     /// It did not. The text is the error.
     Failure(Name),
-    /// This node could not probe it: it lacks sockets, ports, memory or permissions.
+    /// This node could not probe it: it lacks sockets, ports, memory, permissions or an authority.
     Local(Name),
 }
 
@@ -46,11 +54,19 @@ impl Outcome {
         }
     }
 
+    fn failure(text: impl Into<Name>) -> Self {
+        Self::Failure(text.into())
+    }
+
     fn of_io(doing: &str, error: &io::Error) -> Self {
+        if limited::is_too_long(error) {
+            let text = format!("{doing}: answered with more than {} KiB", MAX_ANSWER >> 10);
+            return Self::failure(text);
+        }
         let text = format!("{doing}: {}", error.kind());
         match error.raw_os_error().is_some_and(is_local) {
             true => Self::Local(text.into()),
-            false => Self::Failure(text.into()),
+            false => Self::failure(text),
         }
     }
 }
@@ -74,26 +90,34 @@ fn is_local(errno: i32) -> bool {
 }
 
 /// Probes `target` once, within the timeout of its probe.
-pub async fn probe(target: &CheckTarget) -> Outcome {
+pub async fn probe(target: &CheckTarget, authorities: &Authorities) -> Outcome {
     let limit = target.probe.timeout;
-    match timeout(limit, attempt(target)).await {
+    match timeout(limit, attempt(target, authorities)).await {
         Ok(Ok(())) => Outcome::Success,
         Ok(Err(outcome)) => outcome,
-        Err(_) => Outcome::Failure(format!("no answer within {}", format_duration(limit)).into()),
+        Err(_) => Outcome::failure(format!("no answer within {}", format_duration(limit))),
     }
 }
 
-async fn attempt(target: &CheckTarget) -> Result<(), Outcome> {
-    let stream = connect(target.place()).await?;
+async fn attempt(target: &CheckTarget, authorities: &Authorities) -> Result<(), Outcome> {
+    let place = target.place();
     match &target.probe.kind {
-        ProbeKind::Tcp => Ok(()),
-        ProbeKind::Http(http) => request(stream, target.place(), http).await,
+        ProbeKind::Tcp => connect(place).await.map(drop),
+        ProbeKind::Http(http) => http::request(connect(place).await?, place, http).await,
+        ProbeKind::Https(https) => {
+            let client = (authorities.client(&https.verify)).map_err(Outcome::Local)?;
+            let stream = connect(place).await?;
+            let stream = tls::connect(stream, https.server_name(target.address), client).await?;
+            http::request(stream, place, &https.http).await
+        }
+        ProbeKind::Grpc(grpc) => grpc::check(connect(place).await?, place, grpc).await,
+        ProbeKind::Udp(udp) => udp::exchange(place, udp).await,
     }
 }
 
 /// Connects to `place`. The connection is reset when it is dropped: ports of closed connections
 /// would wait for a minute each.
-async fn connect(place: SocketAddr) -> Result<TcpStream, Outcome> {
+async fn connect(place: SocketAddr) -> Result<Limited<TcpStream>, Outcome> {
     let socket = match place {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -102,42 +126,5 @@ async fn connect(place: SocketAddr) -> Result<TcpStream, Outcome> {
     let stream = socket.connect(place).await;
     let stream = stream.map_err(|error| Outcome::of_io("connect", &error))?;
     (stream.set_zero_linger()).map_err(|error| Outcome::of_io("linger", &error))?;
-    Ok(stream)
-}
-
-/// Sends a request and checks the status of the answer. The body is not read.
-async fn request(stream: TcpStream, place: SocketAddr, http: &HttpProbe) -> Result<(), Outcome> {
-    let failure = |error: &dyn std::error::Error| Outcome::Failure(format!("http: {error}").into());
-    let host = http
-        .host
-        .as_deref()
-        .map_or_else(|| place.to_string(), str::to_owned);
-    let request = Request::get(&*http.path)
-        .header(HOST, host)
-        .header(
-            USER_AGENT,
-            concat!("kube-ipvsd/", env!("CARGO_PKG_VERSION")),
-        )
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| failure(&error))?;
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failure(&error))?;
-    let answer = pin!(sender.send_request(request));
-    let answer = match select(answer, pin!(connection)).await {
-        Either::Left((answer, _)) => answer,
-        // The connection has ended, so that the answer or its error is known.
-        Either::Right((_, answer)) => answer.await,
-    };
-    let status = answer.map_err(|error| failure(&error))?.status();
-    let [first, last] = http.status;
-    match (first..=last).contains(&StatusCode::as_u16(&status)) {
-        true => Ok(()),
-        false => Err(Outcome::Failure(
-            format!("http: status {}", status.as_u16()).into(),
-        )),
-    }
+    Ok(Limited::new(stream, MAX_ANSWER))
 }

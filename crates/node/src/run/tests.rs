@@ -1,5 +1,7 @@
 //! Tests of the loop on a separate thread, with a kernel in memory.
 
+mod checks;
+
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,7 +20,7 @@ use tokio::sync::mpsc::Sender;
 use super::*;
 use crate::change_log::{Change, ChangeLog, ChangeRecorder};
 use crate::changes::Arrival;
-use crate::mailbox::mailbox;
+use crate::mailbox::{NodeEvents, mailbox};
 
 /// Default limit of every wait.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -125,6 +127,7 @@ struct Running {
     log: Log,
     changes: ChangeLog,
     to_loop: Sender<SourceEvent>,
+    to_node: NodeEvents,
     stop: watch::Sender<bool>,
     ended: Receiver<Ended>,
     _runtime: Runtime,
@@ -133,11 +136,17 @@ struct Running {
 impl Running {
     /// Starts a loop whose kernel takes `pause` for each effect.
     fn start(pause: Duration) -> Self {
+        Self::with(NodeConfig::new("node1"), pause, Box::new(Log::default()))
+    }
+
+    /// Starts a loop with this configuration, whose kernel takes `pause` for each effect, with an
+    /// additional observer.
+    fn with(config: NodeConfig, pause: Duration, other: Box<dyn Observer + Send>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (to_loop, sources) = mpsc::channel(1024);
         let (stop, stopped) = watch::channel(false);
         let (to_ended, ended) = channel();
-        let (_, node) = mailbox();
+        let (to_node, node) = mailbox();
         let inputs = Inputs {
             sources,
             node,
@@ -153,9 +162,10 @@ impl Running {
         let (seen, recorded) = (log.clone(), changes.clone());
         let handle = runtime.handle().clone();
         thread::spawn(move || {
-            let reconciler = Reconciler::new(NodeConfig::new("node1"), 1, Instant::now());
+            let reconciler = Reconciler::new(config, 1, Instant::now());
             let recorder = ChangeRecorder::new(recorded);
-            let mut observer: Vec<Box<dyn Observer>> = vec![Box::new(seen), Box::new(recorder)];
+            let mut observer: Vec<Box<dyn Observer>> =
+                vec![Box::new(seen), Box::new(recorder), other];
             let observer = &mut observer;
             let ended = run(
                 &mut slow,
@@ -173,6 +183,7 @@ impl Running {
             log,
             changes,
             to_loop,
+            to_node,
             stop,
             ended,
             _runtime: runtime,

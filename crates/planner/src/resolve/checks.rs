@@ -66,7 +66,8 @@ impl<'a> Checks<'a> {
         failed: &'a FailedTargets,
     ) -> Option<Self> {
         let check = policy?.health_check.as_ref()?;
-        applies(check, protocol).then_some(Self {
+        let lacks_authority = check.missing_authority(&config.health_check_authorities);
+        (applies(check, protocol) && lacks_authority.is_none()).then_some(Self {
             check,
             config,
             failed,
@@ -182,10 +183,10 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// Returns true if the endpoints of a port with this protocol are checked. Every probe uses TCP, so
-/// a port of another protocol needs a port to probe.
+/// Returns true if the endpoints of a port with this protocol are checked. A port of another
+/// protocol than the probe's needs a port to probe.
 pub(super) fn applies(check: &EndpointCheck, protocol: Protocol) -> bool {
-    protocol == Protocol::Tcp || check.port.is_some()
+    protocol == check.probe.kind.protocol() || check.port.is_some()
 }
 
 fn left<T>(items: Vec<T>, is_left: &[bool]) -> Vec<T> {
@@ -201,6 +202,7 @@ impl CheckNotes {
         &self,
         service: &Service,
         policy: Option<&ServicePolicy>,
+        config: &NodeConfig,
         origins: &Origins,
         findings: &mut Vec<Finding>,
     ) {
@@ -224,6 +226,15 @@ impl CheckNotes {
                 consequence: consequence.to_owned(),
             });
         };
+        if let Some(name) = check.missing_authority(&config.health_check_authorities) {
+            report(
+                Code::EndpointNotChecked,
+                format!(
+                    "verify={name}: healthChecks.authorities of the configuration has no {name}"
+                ),
+                "the endpoints are not probed and count as healthy",
+            );
+        }
         if let Some(first) = self.outside.first() {
             report(
                 Code::EndpointNotChecked,

@@ -234,6 +234,10 @@ impl Reading<'_> {
         let weighted = is_weighted(scheduler);
         let unweighted =
             format!("scheduler {scheduler} uses weights only to leave endpoints with weight 0 out");
+        let unprobed = (self.policy.health_check.as_ref()).map(|check| {
+            let protocol = check.probe.kind.protocol();
+            format!("the Service has no {protocol} port, and the check no port=NUMBER")
+        });
         let choose = "choose a scheduler with weights, such as wrr or wlc";
         let checks = [
             (PolicyField::Weights, weighted, unweighted.as_str(), choose),
@@ -255,7 +259,7 @@ impl Reading<'_> {
                 (self.policy.health_check.as_ref()).is_none_or(|check| {
                     (ports.iter()).any(|port| checks::applies(check, port.protocol))
                 }),
-                "the Service has no TCP port, and the check no port=NUMBER",
+                unprobed.as_deref().unwrap_or_default(),
                 "no endpoint is checked",
             ),
         ];

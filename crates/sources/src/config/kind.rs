@@ -1,5 +1,6 @@
 //! Kinds of values: how a file and a flag write them, and their types in the program.
 
+mod authorities;
 mod list;
 mod policies;
 mod scalar;
@@ -7,6 +8,7 @@ mod text;
 
 use serde_json::Value;
 
+pub(super) use self::authorities::AUTHORITIES;
 pub(super) use self::list::{NETWORKS, NODE_PORTS, PORTS, item_text, read_list};
 pub(super) use self::policies::{POLICY_FIELDS, POLICY_RULES};
 pub(super) use self::scalar::{

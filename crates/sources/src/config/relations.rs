@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
 use ipvs::{Scheduler, ServiceFlags};
-use model::Name;
 use model::config::{
     DetectLocal, ExternalIpPolicy, HEALTHZ_PORT, METRICS_PORT, SCHEDULERS, SyncMode,
     default_scheduler_flags,
 };
+use model::{Name, NodeConfig};
 
 use super::kind::{
     Kind, Syntax, Words, form, gates, item_text, one_of, read_list, word_list, words,
@@ -287,6 +287,7 @@ pub(super) fn settle(reader: &mut Reader<'_>) {
     let lacks_name = [BRIDGE, PREFIX].into_iter().find(lacks);
     let sync = &node.kernel_settings.sync;
     let lacks_interface = sync.role != SyncMode::None && sync.interface.is_empty();
+    let unknown = unknown_authorities(node);
     if lacks_interface {
         let message = "is required with ipvs.sync.role";
         reader.conflict("ipvs.sync.interface", message, &["ipvs.sync"]);
@@ -304,6 +305,10 @@ pub(super) fn settle(reader: &mut Reader<'_>) {
         let message = format!("is required while detectLocalMode is {mode}");
         reader.conflict(path, message, &[path]);
     }
+    for (index, message) in unknown {
+        let path = format!("servicePolicies[{index}].policy.healthCheck");
+        reader.conflict(path, message, &[AUTHORITIES]);
+    }
     if lacks_networks {
         let message = "is required with externalIPPolicy: AllowList";
         reader.conflict(ALLOWED, message, &[ALLOWED]);
@@ -312,4 +317,21 @@ pub(super) fn settle(reader: &mut Reader<'_>) {
         let message = "the host has no name, and none is given";
         reader.conflict(HOSTNAME_OVERRIDE, message, &[]);
     }
+}
+
+const AUTHORITIES: &str = "healthChecks.authorities";
+
+/// Returns the policies whose health check is verified by an authority that is not configured, by
+/// their indexes, with the problems.
+fn unknown_authorities(node: &NodeConfig) -> Vec<(usize, String)> {
+    (node.service_policies.iter().enumerate())
+        .filter_map(|(index, rule)| {
+            let check = rule.policy.health_check.as_ref()?;
+            let name = check.missing_authority(&node.health_check_authorities)?;
+            Some((
+                index,
+                format!("verify: {AUTHORITIES} does not contain {name}"),
+            ))
+        })
+        .collect()
 }

@@ -25,9 +25,9 @@ pub use super::field::{Effect, Field};
 
 use super::field::{At, Precedence};
 use super::kind::{
-    ADDRESS, ANY, BOOL, DURATION, INTERFACE, KERNEL_SECONDS, MULTICAST, NETWORK_PAIR, NETWORKS,
-    NODE_PORTS, NUMBER, POLICY_FIELDS, POLICY_RULES, PORTS, SCHEDULER, SYNC_LENGTH, TCP_TIMEOUT,
-    TEXT, VERBOSITY, address_port, at_least, choice, whole,
+    ADDRESS, ANY, AUTHORITIES, BOOL, DURATION, INTERFACE, KERNEL_SECONDS, MULTICAST, NETWORK_PAIR,
+    NETWORKS, NODE_PORTS, NUMBER, POLICY_FIELDS, POLICY_RULES, PORTS, SCHEDULER, SYNC_LENGTH,
+    TCP_TIMEOUT, TEXT, VERBOSITY, address_port, at_least, choice, whole,
 };
 use super::relations::{self, BRIDGE, GATES, PREFIX, ProxyMode, SCHEDULER_FLAGS};
 use super::{IptablesBackend, LogFormat, ServiceMetrics};
@@ -232,6 +232,11 @@ fields! {
     /// Endpoints outside them are not probed and count as healthy; without a network there are no
     /// health checks.
     "healthChecks.networks" [ours]: NETWORKS => node(health_check_networks);
+
+    /// Certificate authorities for `verify=NAME` of `https` health checks: each name has the path of
+    /// a PEM file with certificates. kube-ipvsd reads the files at its start and whenever one of
+    /// them or the configuration changes.
+    "healthChecks.authorities" [ours]: AUTHORITIES => node(health_check_authorities);
 
     /// Maximum number of probes at a time. Further ones wait.
     "healthChecks.maxConcurrent" [ours]: whole::<1, 65_536, _>()

@@ -52,7 +52,7 @@ impl Scene {
     /// The node, the cluster or a file with saved tables cannot be read.
     pub(super) fn read(args: &ExplainInput, pod: Option<&ObjectName>) -> Result<Self, Error> {
         let state = RefCell::new(Live::Known);
-        let view = View::read_with(&args.compared, pod, |node| {
+        let view = View::read_with(&args.compared, pod, args.metrics_address, |node| {
             if args.desired {
                 state.replace(Live::LeftOut);
                 return Ok(Snapshot::default());

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ipvs::AddressFamily;
 use model::names::ObjectName;
-use model::policy::{CheckTarget, Probe};
+use model::policy::CheckTarget;
 use reconciler::{Event, Report};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::super::wanted::wanted;
-use super::super::{Checks, Outcome, probe, run};
+use super::super::{Checks, Outcome, run};
+use super::{closed, failure, listener, probe, target};
 use crate::health::Moment;
 use crate::mailbox::{NodeInbox, mailbox};
 use crate::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions};
@@ -22,20 +24,6 @@ use crate::run::Observer as _;
 
 /// Time after which a test fails that waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn target(place: SocketAddr, check: &str) -> CheckTarget {
-    CheckTarget {
-        address: place.ip(),
-        port: place.port().try_into().expect("a port"),
-        probe: Probe::parse(check).expect("a check"),
-    }
-}
-
-async fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-    let place = listener.local_addr().expect("an address");
-    (listener, place)
-}
 
 /// Answers every connection with `answer`, and returns the requests.
 async fn serve(answer: &'static str) -> (SocketAddr, tokio::sync::mpsc::Receiver<String>) {
@@ -54,20 +42,11 @@ async fn serve(answer: &'static str) -> (SocketAddr, tokio::sync::mpsc::Receiver
     (place, requests)
 }
 
-/// Returns a place that refuses connections.
-async fn closed() -> SocketAddr {
-    listener().await.1
-}
-
 const HTTP: &str = "type=http, timeout=5s, interval=5s, path=/healthz?full=1";
 
 async fn http(answer: &'static str) -> Outcome {
     let (place, _requests) = serve(answer).await;
     probe(&target(place, HTTP)).await
-}
-
-fn failure(text: &str) -> Outcome {
-    Outcome::Failure(text.into())
 }
 
 #[tokio::test]
@@ -175,7 +154,9 @@ async fn failures_and_recoveries_are_reported() {
     let (mut observer, wanted) = wanted();
     let (to_loop, mut inbox) = mailbox();
     let (checks, metrics) = (Checks::default(), metrics());
-    let engine = tokio::spawn(run(checks.clone(), wanted, to_loop, metrics.clone(), 1));
+    let probe = |target| async move { probe(&target).await };
+    let engine = run(checks.clone(), wanted, to_loop, metrics.clone(), 1, probe);
+    let engine = tokio::spawn(engine);
     let mut want = |services: BTreeSet<ObjectName>| {
         let report = Report::ChecksWanted([(target.clone(), services)].into());
         observer.reported(&report, Moment::now());
@@ -204,6 +185,45 @@ async fn failures_and_recoveries_are_reported() {
     told(&mut inbox, &target, false).await;
     let page = serde_json::to_value(checks.page()).expect("JSON");
     assert_eq!(page["targets"], serde_json::json!([]));
+    drop(observer);
+    timeout(PATIENCE, engine)
+        .await
+        .expect("it ends")
+        .expect("no panic");
+}
+
+/// A probe that panics is counted, says nothing about its target, and the target is probed again.
+#[tokio::test]
+async fn a_panic_of_a_probe_leaves_its_target_probed() {
+    let place = closed().await;
+    let check = "type=tcp, interval=100ms, timeout=100ms, rise=1, fall=1";
+    let target = target(place, check);
+    let (mut observer, wanted) = wanted();
+    let (to_loop, mut inbox) = mailbox();
+    let (checks, metrics) = (Checks::default(), metrics());
+    let panics = Arc::new(AtomicUsize::new(2));
+    let probe = move |_| {
+        let panics = Arc::clone(&panics);
+        async move {
+            let left = panics.load(Ordering::Relaxed);
+            panics.store(left.saturating_sub(1), Ordering::Relaxed);
+            assert_eq!(left, 0, "the probe of this test panics twice");
+            failure("refused")
+        }
+    };
+    let engine = run(checks, wanted, to_loop, metrics.clone(), 1, probe);
+    let engine = tokio::spawn(engine);
+    let services = [ObjectName::new("shop", "web")].into();
+    let report = Report::ChecksWanted([(target.clone(), services)].into());
+    observer.reported(&report, Moment::now());
+    told(&mut inbox, &target, true).await;
+    let text = metrics.text(std::time::Instant::now()).expect("metrics");
+    for (result, count) in [("local_error", 2), ("failed", 1)] {
+        let series = format!(
+            r#"kubeipvs_health_check_probes_total{{result="{result}",type="tcp"}} {count}"#
+        );
+        assert!(text.contains(&series), "{series} in {text}");
+    }
     drop(observer);
     timeout(PATIENCE, engine)
         .await

@@ -181,7 +181,7 @@ fn only_the_services_of_a_target_are_compiled_again() {
 fn endpoints_outside_the_networks_are_not_probed() {
     let mut config = checking();
     config.health_check_networks = vec!["10.1.0.1/32".parse().expect("a network")];
-    let scene = scene(["type=tcp", "type=udp"], config);
+    let scene = scene(["type=tcp", "type=icmp"], config);
     let checks = scene.compiler.desired().checks.keys();
     let probed: Vec<String> = checks.map(|target| target.address.to_string()).collect();
     assert_eq!(probed, ["10.1.0.1"]);
@@ -216,10 +216,70 @@ fn a_port_of_another_protocol_needs_a_port_to_probe() {
         service.ports[0].protocol = model::cluster::Parsed::Valid(Protocol::Udp);
         ClusterEvent::Upsert(Object::Service(service))
     };
+    let mut of_udp = slice("a", "a", ADDRESSES.map(endpoint).into());
+    of_udp.ports[0].protocol = model::cluster::Parsed::Valid(Protocol::Udp);
+    scene.apply(ClusterEvent::Upsert(Object::EndpointSlice(of_udp)));
     scene.apply(udp("type=tcp"));
     assert!(codes(&scene).contains(&Code::PolicyWithoutEffect));
     scene.apply(udp("type=tcp, port=8080"));
     assert!(!codes(&scene).contains(&Code::PolicyWithoutEffect));
+    // A probe by datagrams needs no other port there, and one on the TCP port of `b`.
+    scene.apply(udp("type=udp"));
+    assert!(!codes(&scene).contains(&Code::PolicyWithoutEffect));
+    let kinds = |scene: &Scene| -> BTreeSet<&str> {
+        let checks = scene.compiler.desired().checks.keys();
+        checks.map(|target| target.probe.kind.name()).collect()
+    };
+    assert_eq!(kinds(&scene), ["tcp", "udp"].into());
+    scene.apply(ClusterEvent::Upsert(Object::Service(checked(
+        "b",
+        "10.96.0.2",
+        "type=udp",
+    ))));
+    assert_eq!(kinds(&scene), ["udp"].into());
+    let problems: Vec<&str> = (scene.compiler.findings())
+        .filter(|finding| finding.code == Code::PolicyWithoutEffect)
+        .map(|finding| finding.problem.as_str())
+        .collect();
+    assert_eq!(
+        problems,
+        ["the Service has no UDP port, and the check no port=NUMBER"]
+    );
+}
+
+#[test]
+fn a_check_by_an_unknown_authority_probes_nothing() {
+    let checks = ["type=https, verify=shop", "type=https"];
+    let mut config = checking();
+    let scene = scene(checks, config.clone());
+    let verified = |scene: &Scene| {
+        let checks = scene.compiler.desired().checks.keys();
+        let verified = checks.filter(|target| target.probe.kind.authority().is_some());
+        verified.count()
+    };
+    assert_eq!(verified(&scene), 0);
+    assert_eq!(scene.compiler.desired().checks.len(), ADDRESSES.len());
+    assert_eq!(codes(&scene), [Code::EndpointNotChecked]);
+    let problem = scene.compiler.findings().next().map(|finding| {
+        let object = finding.object.to_string();
+        (
+            object,
+            finding.problem.as_str(),
+            finding.consequence.as_str(),
+        )
+    });
+    assert_eq!(
+        problem,
+        Some((
+            "default/a".to_owned(),
+            "verify=shop: healthChecks.authorities of the configuration has no shop",
+            "the endpoints are not probed and count as healthy"
+        ))
+    );
+    (config.health_check_authorities).insert("shop".into(), "/etc/shop.pem".into());
+    let scene = self::scene(checks, config);
+    assert_eq!(verified(&scene), ADDRESSES.len());
+    assert_eq!(codes(&scene), []);
 }
 
 #[test]

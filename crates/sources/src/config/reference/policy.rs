@@ -68,7 +68,7 @@ In an annotation, items are separated by commas. A file may hold a list or a map
 |---|---|---|---|
 ";
 
-const TAIL: &str = "
+const TAIL: &str = r"
 ## Which endpoint gets a connection
 
 A weight is a share: with the scheduler `wrr` an endpoint with weight 3 gets three times as many
@@ -109,9 +109,27 @@ away. It never makes an endpoint used that is not ready.
   endpoint outside them is not probed and counts as healthy (KIV0131). Authors of Services may set the
   annotation only if `allowedAnnotations` has `healthCheck`, which its default has not
   ([why](../security.md#a-tenant-who-can-write-services)).
-* `type=tcp` opens a connection and resets it. `type=http` sends `GET` with HTTP/1.1 and reads the status;
-  redirects are not followed. Other types (`https`, `grpc`, `udp`) are not built, and refused.
-* Probes use TCP. An endpoint of a UDP or SCTP port is checked only if the check has a `port`.
+* The types of probes, with what counts as success:
+
+  | type | success |
+  |---|---|
+  | `tcp` | a connection is accepted; it is reset at once |
+  | `http` | the answer to `GET` of HTTP/1.1 has a status in `status`; redirects are not followed |
+  | `https` | the same over TLS 1.2 or 1.3 |
+  | `grpc` | `grpc.health.v1.Health/Check` for `service` answers `SERVING`, over HTTP/2 without TLS |
+  | `udp` | the answer to a datagram with the bytes `send` begins with the bytes `expect` |
+
+* `https` accepts any certificate with `verify=none`, the default, as the kubelet's probes do: a check asks
+  whether the endpoint works, and clients verify it themselves. `verify=NAME` verifies by the authority
+  NAME of `healthChecks.authorities` in the configuration. If it has no NAME, the endpoints are not
+  probed and count as healthy (KIV0131). The server name is `host` without a port; without `host` it is
+  the address of the endpoint, which the certificate must then contain.
+* A `udp` probe fails if the endpoint's node answers that the port is unreachable, if the answer differs, or
+  if none arrives within `timeout`. An empty `expect` accepts every answer. `send` and `expect` have at
+  most 128 bytes, written with the escapes `\r`, `\n`, `\t`, `\\` and `\xNN`; a comma is `\x2c`.
+* A `udp` check checks endpoints of UDP ports, the others those of TCP ports. With `port` a check probes that
+  port for every Service port, whatever its protocol.
+* A probe reads at most 64 KiB of an answer.
 * An endpoint is healthy until `fall` probes in a row failed, and then has failed until `rise` in a row
   succeeded. A new endpoint, and every endpoint after a restart of kube-ipvsd, starts as healthy. If this
   node has no sockets, ports or memory, or its packet filter refuses the probe, the probe does not count.
@@ -120,7 +138,7 @@ away. It never makes an endpoint used that is not ready.
 * Above `panicThreshold` percent of failed endpoints of a Service port all are used (KIV0133). Endpoints to
   which the policy gives weight 0 do not count. With 100 the Service may be left without an endpoint.
 * A failure is known after at most `interval` x `fall` x 1.05 + `timeout`, and acts within 0.2 s more.
-* Services with equal `type`, times, counts, `host`, `path` and `status` share the probes of one address and
+* Services whose checks have an equal type, times, counts and request share the probes of one address and
   port.
 
 ```yaml

@@ -50,6 +50,7 @@ fn other_value(field: &Field) -> Value {
         ("detectLocalMode", _) => json!("NodeCIDR"),
         ("ipvs.syncPeriod", _) => json!("1m17s"),
         ("servicePolicies", _) => json!([{"name": "all", "policy": {"scheduler": "wrr"}}]),
+        ("healthChecks.authorities", _) => json!({"shop": "/etc/shop.pem"}),
         ("allowedAnnotations", _) => json!(["weights"]),
         ("clusterCIDR", _) => json!("10.5.0.0/16,fd05::/48"),
         ("ipvs.sync.group", _) => json!("239.1.2.3"),

@@ -129,3 +129,39 @@ fn allowed_annotations_are_a_list() {
         &["allowedAnnotations = [scheduler, weights]"],
     );
 }
+
+#[test]
+fn authorities_of_health_checks_are_names_with_files() {
+    let text = ours(
+        "healthChecks: {authorities: {shop: /etc/shop.pem}}\n\
+         servicePolicies: [{name: a, policy: {healthCheck: {type: https, verify: shop}}}]\n",
+    );
+    let read = resolved(&text);
+    let authorities: Vec<_> = read.node.health_check_authorities.iter().collect();
+    assert_eq!(
+        authorities,
+        [(&Name::from("shop"), &"/etc/shop.pem".into())]
+    );
+    let written = read.to_yaml().expect("YAML");
+    assert_eq!(resolved(&written).node, read.node);
+    for (text, expected) in [
+        (
+            "healthChecks: {authorities: [/etc/shop.pem]}",
+            "error: healthChecks.authorities: must be a mapping, not a list",
+        ),
+        (
+            "healthChecks: {authorities: {shop: shop.pem}}",
+            "error: healthChecks.authorities.shop: \"shop.pem\" is no absolute path",
+        ),
+        (
+            "healthChecks: {authorities: {none: /etc/shop.pem}}",
+            "error: healthChecks.authorities.none: is no name of at most 63 letters, digits, -, _ and . except none",
+        ),
+        (
+            "servicePolicies: [{name: a, policy: {healthCheck: {type: https, verify: shop}}}]",
+            "error: servicePolicies[0].policy.healthCheck: verify: healthChecks.authorities does not contain shop",
+        ),
+    ] {
+        check_ours(text, &[expected]);
+    }
+}

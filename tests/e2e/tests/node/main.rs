@@ -21,7 +21,9 @@ mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod health_check_faults;
 mod health_checks;
+mod health_servers;
 mod idle;
 mod input;
 mod leftovers;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         rollout::trials(),
         drains::trials(),
         health_checks::trials(),
+        health_check_faults::trials(),
         udp_drains::trials(),
         policy::trials(),
         idle::trials(),

@@ -68,12 +68,12 @@ impl View {
         let origin = origin.with_pods_near(pod);
         let mut node = origin.node()?;
         let cluster = origin.cluster(&mut node)?;
-        let compile = |node| Input::compile(cluster, node).report();
+        let compile = |cluster, node| Input::compile(cluster, node).report();
         Ok(match saved {
             Some(path) => {
                 let saved = live::saved(path)?;
                 live::describe(&mut node, &saved);
-                let input = compile(node);
+                let input = compile(cluster, node);
                 let live::Comparable {
                     live,
                     ours,
@@ -86,8 +86,8 @@ impl View {
             }
             None => {
                 let live = kernel(&mut node)?;
-                node.ask_failed_targets();
-                Self::compare(compile(node), live, BTreeSet::new())
+                node.ask_failed_targets(&cluster.state);
+                Self::compare(compile(cluster, node), live, BTreeSet::new())
             }
         })
     }

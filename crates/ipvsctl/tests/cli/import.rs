@@ -71,8 +71,13 @@ fn configurations_of_keepalived_are_imported() {
             let mut documents: Vec<String> = text.split("---\n").map(str::to_owned).collect();
             documents.sort();
             let documents = documents.concat();
-            let of_table =
-                |line: &&str| *line != "  bind: false" && !line.starts_with("  healthCheck: ");
+            let mut in_check = false;
+            let of_table = |line: &&str| {
+                // A long check is folded.
+                in_check =
+                    line.starts_with("  healthCheck:") || in_check && line.starts_with("    ");
+                !in_check && *line != "  bind: false"
+            };
             documents
                 .lines()
                 .filter(of_table)

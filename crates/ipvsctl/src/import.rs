@@ -58,6 +58,8 @@ pub struct Entry {
     pub real_servers: Vec<RealServer>,
     /// False if another program adds the address to the node.
     pub bind: bool,
+    /// Health check of the real servers, as the field `healthCheck` holds it.
+    pub health_check: Option<String>,
 }
 
 /// A part of the input that has no equivalent or is a mistake. Prints as `FILE:LINE: TEXT`.
@@ -143,7 +145,10 @@ impl Imported {
                 continue;
             }
             match virtual_server::encode(&name, &entry.server, &entry.real_servers, entry.bind) {
-                Ok(manifest) => manifests.push(manifest),
+                Ok(mut manifest) => {
+                    manifest.spec.health_check = entry.health_check.map(Into::into);
+                    manifests.push(manifest);
+                }
                 Err(error) => self.error(path, 0, &format!("{key} is not imported: {error}")),
             }
         }
@@ -248,6 +253,7 @@ impl Table {
             server,
             real_servers: Vec::new(),
             bind: true,
+            health_check: None,
         });
         Ok(())
     }

@@ -142,9 +142,10 @@ pub enum Code {
     PolicyNotAllowed,
     /// KIV0130: a field of a Service's policy has no effect beside the rest of the Service.
     PolicyWithoutEffect,
-    /// KIV0131: an endpoint of a Service with a health check may not be probed.
+    /// KIV0131: an endpoint of an object with a health check cannot be probed.
     EndpointNotChecked,
-    /// KIV0132: an endpoint fails the health check of its Service.
+    /// KIV0132: an endpoint fails the health check of its Service, or a real server that of its
+    /// VirtualServer.
     EndpointFailed,
     /// KIV0133: so many endpoints fail the health check that all are used.
     HealthCheckPanic,

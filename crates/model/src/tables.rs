@@ -231,21 +231,31 @@ pub struct Desired {
     /// Services with a policy `Local` that have endpoints, but none on this node: the policies and
     /// families. A set is never empty.
     pub without_local_endpoints: BTreeMap<ObjectName, WithoutLocal>,
-    /// Policies of the Services that have one.
+    /// Policies of the Services and VirtualServers that have one.
     pub policies: BTreeMap<ObjectName, Arc<ServicePolicy>>,
-    /// Targets of health checks, with the Services that use the result. A set is never empty.
+    /// Targets of health checks, with the Services and VirtualServers that use the result. A set is
+    /// never empty.
     pub checks: BTreeMap<CheckTarget, BTreeSet<ObjectName>>,
 }
 
 impl Desired {
-    /// Returns true if `real` is an endpoint of the UDP virtual server `server` that terminates,
-    /// still serves, and gets no new flows.
+    /// Returns true if `real` gets no new flows of the UDP virtual server `server` and may still
+    /// answer existing ones:
+    ///
+    /// - an endpoint of a Service does if it terminates and still serves
+    /// - a real server that left a VirtualServer does if the object has a UDP drain timeout:
+    ///   no state of an endpoint tells whether it still serves
     #[must_use]
     pub fn finishes(&self, server: VirtualServerKey, real: RealServerKey) -> bool {
+        let owner = self.owners.virtual_servers.get(&server);
+        if owner.is_some_and(|owner| owner.service.is_virtual_server()) {
+            return self.drains_udp(server, false);
+        }
         (self.finishing.get(&server)).is_some_and(|all| all.binary_search(&real).is_ok())
     }
 
-    /// Returns the policy of the Service that `server` belongs to; `None` if it has none.
+    /// Returns the policy of the Service or VirtualServer that `server` belongs to; `None` if it
+    /// has none.
     #[must_use]
     pub fn policy(&self, server: VirtualServerKey) -> Option<&ServicePolicy> {
         if self.policies.is_empty() {

@@ -107,12 +107,7 @@ pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
         problem,
         consequence,
     } = finding;
-    let regarding = match *kind {
-        "Node" => about_node(&object.name),
-        "EndpointSlice" => about("discovery.k8s.io/v1", kind, object),
-        "VirtualServer" => about("kube-ipvs.io/v1alpha1", kind, object),
-        _ => about("v1", kind, object),
-    };
+    let regarding = regarding(kind, object);
     (code.level() > Level::Info && !object.name.is_empty()).then(|| ObjectEvent {
         regarding,
         severity: Severity::Warning,
@@ -122,17 +117,27 @@ pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
     })
 }
 
+fn regarding(kind: &'static str, object: &ObjectName) -> Regarding {
+    match kind {
+        "Node" => about_node(&object.name),
+        "EndpointSlice" => about("discovery.k8s.io/v1", kind, object),
+        "VirtualServer" => about("kube-ipvs.io/v1alpha1", kind, object),
+        _ => about("v1", kind, object),
+    }
+}
+
 /// Returns the event about the end of a failure; only the failure of a health check has one.
 #[must_use]
 pub fn recovery(cleared: &Finding) -> Option<ObjectEvent> {
     let Finding {
         code,
+        kind,
         object,
         problem,
         ..
     } = cleared;
     (*code == Code::EndpointFailed).then(|| ObjectEvent {
-        regarding: about("v1", "Service", object),
+        regarding: regarding(kind, object),
         severity: Severity::Normal,
         reason: "EndpointNoLongerFails",
         action: "Probe",

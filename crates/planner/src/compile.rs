@@ -131,8 +131,8 @@ impl Compiler {
     }
 
     /// Sets results of health checks: the error of a target that fails, or `None` if the target is
-    /// healthy again or no longer probed. Returns the Services whose result changed; the caller
-    /// must compile them next.
+    /// healthy again or no longer probed. Returns the Services and VirtualServers whose result
+    /// changed; the caller must compile them next.
     pub fn set_health(
         &mut self,
         results: BTreeMap<CheckTarget, Option<Name>>,
@@ -160,8 +160,8 @@ impl Compiler {
         &self.node.failed
     }
 
-    /// Returns the targets of health checks whose Services changed since the last call, with the
-    /// Services that use them now. A target without a Service is no longer probed.
+    /// Returns the targets of health checks whose Services and VirtualServers changed since the last
+    /// call, with those that use them now. A target without any is no longer probed.
     pub fn take_check_changes(&mut self) -> BTreeMap<CheckTarget, BTreeSet<ObjectName>> {
         let checks = &self.index.desired().checks;
         (self.checks.take_changed().into_iter())
@@ -341,15 +341,17 @@ impl Compiler {
         self.index.replace(name, Some(part))
     }
 
-    fn set_targets(&mut self, service: &ObjectName, targets: &BTreeSet<CheckTarget>) {
+    fn set_targets(&mut self, owner: &ObjectName, targets: &BTreeSet<CheckTarget>) {
         let checks = &mut self.index.desired_mut().checks;
-        self.checks.set(service, targets, checks);
+        self.checks.set(owner, targets, checks);
     }
 
     fn update_virtual_server(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
         let Some(server) = cluster.virtual_server(name) else {
             self.dependents.set(name, None, BTreeSet::new());
             self.index.set_findings(name, Vec::new());
+            self.index.set_policy(name, None);
+            self.set_targets(name, &BTreeSet::new());
             return self.index.replace(name, None);
         };
         let resources = match server.server.key {
@@ -359,14 +361,16 @@ impl Compiler {
             VirtualServerKey::Fwmark { .. } => BTreeSet::new(),
         };
         self.dependents.set(name, None, resources);
-        let (claim, findings) = compile_static(server, &self.node);
+        let compiled = compile_static(server, &self.node, &self.config);
         let part = ServiceClaims {
             // The administrator of the node decides before the authors of Services.
             created: Some(i64::MIN),
-            claims: claim.map(Arc::new).into_iter().collect(),
+            claims: compiled.claim.map(Arc::new).into_iter().collect(),
             ..ServiceClaims::default()
         };
-        self.index.set_findings(name, findings);
+        self.index.set_findings(name, compiled.findings);
+        self.index.set_policy(name, server.policy.clone());
+        self.set_targets(name, &compiled.targets);
         self.index.replace(name, Some(part))
     }
 

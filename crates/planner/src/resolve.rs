@@ -32,7 +32,7 @@ use model::tables::WithoutLocal;
 
 use self::addresses::Addresses;
 pub(crate) use self::addresses::reserved_kind;
-use self::checks::{CheckNotes, Checks};
+pub(crate) use self::checks::{CheckNotes, Checks};
 use self::endpoints::{Candidates, Skips};
 use self::health::LocalReady;
 pub(crate) use self::limits::outside_addresses;

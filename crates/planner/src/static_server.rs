@@ -9,23 +9,34 @@ use std::sync::Arc;
 
 use ipvs::{Invalid, RealServer, VirtualServerKey};
 use model::cluster::StaticServer;
-use model::config::SCHEDULERS;
+use model::config::{NodeConfig, SCHEDULERS};
 use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
 use model::names::ServicePortName;
+use model::policy::CheckTarget;
 use model::sets::{SetKind, service_entry};
 use model::tables::{RealServers, VirtualServerEntry};
 
 use crate::lower::{Claim, SetEntry};
 use crate::node_context::NodeContext;
-use crate::resolve::reserved_kind;
+use crate::resolve::{CheckNotes, Checks, reserved_kind};
 
 /// Consequence of a mistake that prevents the whole virtual server.
 const NOT_SERVED: &str = "the virtual server is not programmed";
 
-/// Returns the entries that `object` needs on this node, and the findings about it. There are no
-/// entries if the virtual server cannot be programmed.
-pub(crate) fn compile(object: &StaticServer, node: &NodeContext) -> (Option<Claim>, Vec<Finding>) {
+/// A compiled VirtualServer.
+#[derive(Default)]
+pub(crate) struct Compiled {
+    /// The entries that it needs; `None` if the virtual server cannot be programmed.
+    pub(crate) claim: Option<Claim>,
+    /// Targets of its health check.
+    pub(crate) targets: BTreeSet<CheckTarget>,
+    /// Findings about the object.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Compiles `object` for this node.
+pub(crate) fn compile(object: &StaticServer, node: &NodeContext, config: &NodeConfig) -> Compiled {
     let mut check = Check {
         object,
         findings: Vec::new(),
@@ -34,10 +45,18 @@ pub(crate) fn compile(object: &StaticServer, node: &NodeContext) -> (Option<Clai
     check.address(node);
     // A family that the node lacks has a finding of the node.
     if !check.findings.is_empty() || !node.serves(object.server.key.family()) {
-        return (None, check.findings);
+        return Compiled {
+            findings: check.findings,
+            ..Compiled::default()
+        };
     }
-    let real_servers = check.real_servers();
+    let mut real_servers = check.real_servers();
     let bound = check.bound(node);
+    let mut notes = CheckNotes::default();
+    if let Some(checks) = Checks::of_virtual_server(object, config, &node.failed) {
+        real_servers = checks.apply_to_real_servers(real_servers, &mut notes);
+    }
+    notes.report_real_servers(object, config, &mut check.findings);
     let key = object.server.key;
     let claim = Claim {
         owner: Arc::new(ServicePortName {
@@ -58,7 +77,11 @@ pub(crate) fn compile(object: &StaticServer, node: &NodeContext) -> (Option<Clai
         is_bound: bound.is_some(),
         set_entries: [set_entry(object)].into(),
     };
-    (Some(claim), check.findings)
+    Compiled {
+        claim: Some(claim),
+        targets: notes.targets,
+        findings: check.findings,
+    }
 }
 
 /// Returns the set entry by which the rules accept the packets, and by which the virtual server is

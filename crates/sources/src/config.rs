@@ -43,6 +43,7 @@ use std::path::{Path, PathBuf};
 use model::{Name, NodeConfig};
 use serde_json::{Map, Value};
 
+pub(crate) use self::kind::as_given;
 pub(crate) use model::duration::{format_duration, parse_duration};
 
 pub use self::flags::{ConfigFlags, parse_boolean};

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub(crate) use self::decode::decode;
 pub use self::encode::{Unsupported, encode};
@@ -103,6 +104,27 @@ pub struct Spec {
     /// True to replace the client's address in masqueraded packets by the node's.
     #[serde(default, skip_serializing_if = "is_false")]
     pub masquerade_source: bool,
+    /// Numbers of connections of real servers without `upperThreshold`, as in a policy of Services:
+    /// `upper` and `lower`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "items"))]
+    pub connection_limits: Option<Value>,
+    /// Maximum time for which a TCP real server that left keeps its connections, such as `5m`;
+    /// `drainTimeout` of the configuration if it is absent. 0 is unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub drain_timeout: Option<Value>,
+    /// Time for which a UDP real server that left keeps its flows, such as `5s`. If it is absent or
+    /// 0, the real server is deleted at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub udp_drain_timeout: Option<Value>,
+    /// Active check of the real servers by this node, as in a policy of Services: `type`,
+    /// `interval`, `timeout`, `rise`, `fall`, `port`, `onFailure`, `panicThreshold` and the fields
+    /// of the type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "items"))]
+    pub health_check: Option<Value>,
     /// Real servers.
     #[serde(default)]
     pub real_servers: Vec<RealServer>,
@@ -128,9 +150,10 @@ pub struct RealServer {
     /// Encapsulation if the method is tunnel; that of the specification if it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<Tunnel>,
-    /// Number of connections above which the server gets no new ones; 0 sets no limit.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub upper_threshold: u32,
+    /// Number of connections above which the server gets no new ones; 0 sets no limit. If it is
+    /// absent, `connectionLimits` apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper_threshold: Option<u32>,
     /// Number of connections below which the server gets new ones again; 0 means three quarters of
     /// the upper threshold.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -236,6 +259,22 @@ pub enum Checksum {
     Full,
     /// Remote checksum offload.
     Remote,
+}
+
+/// Returns the schema of a policy's value with several items.
+#[cfg(feature = "schema")]
+fn items(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "anyOf": [
+            {"description": "KEY=VALUE, separated by commas.", "type": "string"},
+            {"type": "array", "items": {"type": "string"}},
+            {
+                "type": "object",
+                "additionalProperties": {"type": ["string", "number", "boolean"]},
+            },
+            {"type": "null"},
+        ],
+    })
 }
 
 // The signature is serde's.

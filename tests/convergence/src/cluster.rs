@@ -25,7 +25,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::policy::{annotations, labels, rules};
+use crate::policy::{annotations, labels, rules, virtual_server_policy};
 
 /// Returns the configuration of the simulated node.
 #[must_use]
@@ -173,9 +173,10 @@ pub fn virtual_server() -> impl Strategy<Value = StaticServer> {
         vec(real, 0..4),
         any::<bool>(),
         any::<bool>(),
+        virtual_server_policy(),
     )
         .prop_map(
-            |(name, line, real_servers, bind, masquerade_source)| StaticServer {
+            |(name, line, real_servers, bind, masquerade_source, policy)| StaticServer {
                 name: ObjectName::virtual_server(name.namespace, name.name),
                 server: match ipvs::text::parse_line(line) {
                     Ok(ipvs::text::Line::VirtualServer(server)) => server,
@@ -184,6 +185,7 @@ pub fn virtual_server() -> impl Strategy<Value = StaticServer> {
                 real_servers,
                 bind,
                 masquerade_source,
+                policy,
             },
         )
 }

@@ -1,8 +1,11 @@
 //! Policies of Services.
 
+use std::sync::Arc;
+
 use model::Name;
+use model::cluster::StaticServer;
 use model::policy::{
-    Annotation, LabelSelector, Pattern, PolicyField, PolicyRule, Requirement, ServicePolicy,
+    Annotation, Given, LabelSelector, Pattern, PolicyField, PolicyRule, Requirement, ServicePolicy,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -42,6 +45,21 @@ const ANNOTATIONS: &[(&str, &str)] = &[
     ("health-check", "type=ping"),
     ("no-such-field", "1"),
 ];
+
+/// Generates the fields of a policy that a VirtualServer has.
+pub fn virtual_server_policy() -> impl Strategy<Value = Option<Arc<ServicePolicy>>> {
+    let annotations = vec(select(ANNOTATIONS), 0..6);
+    annotations.prop_map(|pairs| {
+        let mut policy = ServicePolicy::default();
+        for (name, value) in pairs {
+            let field = PolicyField::of_annotation(name);
+            let field = field.filter(|field| StaticServer::POLICY_FIELDS.contains(field));
+            // The decoder refuses an invalid value, so that no object has it.
+            let _ = field.map(|field| policy.set(field, &Given::from(value)));
+        }
+        (!policy.is_empty()).then(|| Arc::new(policy))
+    })
+}
 
 /// Returns annotations of [`ANNOTATIONS`], at most one of each name.
 pub fn annotations() -> impl Strategy<Value = Vec<Annotation>> {

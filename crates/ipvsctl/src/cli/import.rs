@@ -10,9 +10,10 @@ use crate::import::Origin;
 /// Arguments of `import`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-The result is a file for kube-ipvsd --manifests and for -f of the other commands. Health checks, sorry \
-servers, VRRP and scripts of keepalived have no equivalent: each is listed on standard error with its file \
-and line. An address that keepalived adds by VRRP gets bind: false.
+The result is a file for kube-ipvsd --manifests and for -f of the other commands. TCP_CHECK and HTTP_GET of \
+keepalived become a healthCheck if all real servers of a virtual server have the same. Other checks, sorry \
+servers, VRRP and scripts have no equivalent: each is listed on standard error with its file and line. An \
+address that keepalived adds by VRRP gets bind: false.
 
 Examples:
   ipvsadm-save -n | ipvsctl import - > /etc/kube-ipvs/servers.yaml

@@ -1,9 +1,10 @@
 //! Configuration files of keepalived: virtual servers, real servers and groups.
 //!
 //! Keywords and defaults are those of keepalived 2.2 (keepalived.conf(5);
-//! `keepalived/check/check_parser.c`, `check_data.c`, `ipvswrapper.c`). Health checks, VRRP and
-//! scripts have no equivalent and are reported.
+//! `keepalived/check/check_parser.c`, `check_data.c`, `ipvswrapper.c`). VRRP, scripts and most kinds
+//! of health checks have no equivalent and are reported.
 
+mod check;
 mod group;
 mod lex;
 mod read;

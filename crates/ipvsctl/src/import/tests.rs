@@ -232,6 +232,7 @@ proptest! {
             server: object.server.clone(),
             real_servers: object.real_servers.clone(),
             bind: true,
+            health_check: None,
         };
         let again = Imported { servers: vec![entry], ..Imported::default() };
         prop_assert_eq!(lines(&again), expected);

@@ -73,9 +73,6 @@ pub fn observe(
         proxies(configured)
     };
     let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
-    if ours.is_some() {
-        node.ask_failed_targets(metrics);
-    }
     let works = ours.is_some() || !daemons.is_empty() && !is_stopped;
     let reading = match unread {
         Some(why) => Reading {
@@ -85,7 +82,13 @@ pub fn observe(
         None => reading(
             &mut node,
             kernel,
-            |node| origin.cluster(node),
+            |node| {
+                let cluster = origin.cluster(node)?;
+                if ours.is_some() {
+                    node.ask_failed_targets(&cluster.state, metrics);
+                }
+                Ok(cluster)
+            },
             works.then_some(PAUSE),
         )?,
     };

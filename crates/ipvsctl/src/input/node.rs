@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use kernel::linux::IptablesBackend;
-use model::NodeState;
+use model::cluster::StaticServer;
 use model::policy::FailedTargets;
+use model::{ClusterState, NodeState};
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::ServerHost;
 use sources::node_state;
@@ -38,9 +39,15 @@ pub struct Node {
 
 impl Node {
     /// Asks the running kube-ipvsd for the targets of health checks that fail, if its configuration
-    /// allows health checks. Its tables follow from them. `metrics` wins over the configured address.
-    pub fn ask_failed_targets(&mut self, metrics: Option<SocketAddr>) {
-        if self.config.node.health_check_networks.is_empty() {
+    /// allows health checks of Services or a VirtualServer of `cluster` has one. Its tables follow
+    /// from them. `metrics` wins over the configured address.
+    pub fn ask_failed_targets(&mut self, cluster: &ClusterState, metrics: Option<SocketAddr>) {
+        let is_checked = |server: &StaticServer| {
+            let policy = server.policy.as_ref();
+            policy.is_some_and(|policy| policy.health_check.is_some())
+        };
+        let checks_services = !self.config.node.health_check_networks.is_empty();
+        if !checks_services && !cluster.virtual_servers().any(is_checked) {
             return;
         }
         let failed = match metrics.or(self.config.settings.metrics_bind_address) {

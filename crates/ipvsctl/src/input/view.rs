@@ -72,14 +72,14 @@ impl View {
         let mut node = origin.node()?;
         let cluster = origin.cluster(&mut node)?;
         if saved.is_none() || metrics.is_some() {
-            node.ask_failed_targets(metrics);
+            node.ask_failed_targets(&cluster.state, metrics);
         }
         let compile = |node| Input::compile(cluster, node).report();
         Ok(match saved {
             Some(path) => {
                 let saved = live::saved(path)?;
                 live::describe(&mut node, &saved);
-                let input = compile(node);
+                let input = compile(cluster, node);
                 let live::Comparable {
                     live,
                     ours,

@@ -77,7 +77,7 @@ pub fn title(code: Code) -> &'static str {
         Code::InvalidPolicy => "a field of a policy is unknown or invalid",
         Code::PolicyNotAllowed => "a Service may not set a field of its policy",
         Code::PolicyWithoutEffect => "a field of a policy has no effect",
-        Code::EndpointNotChecked => "an endpoint may not be probed for a health check",
+        Code::EndpointNotChecked => "an endpoint cannot be probed for a health check",
         Code::EndpointFailed => "an endpoint fails its health check",
         Code::HealthCheckPanic => "too many endpoints fail their health check",
         Code::InvalidVirtualServer => "a VirtualServer cannot be programmed",
@@ -257,7 +257,8 @@ fn meaning(code: Code) -> &'static str {
             "The Service has a health check, and an endpoint is outside `healthChecks.networks` of the configuration, which \
              lists the only addresses that this node may probe. Without a network health checks are off. Or the check has \
              `verify=NAME`, and `healthChecks.authorities` has no NAME. The endpoint is not probed and counts as healthy. \
-             Add the network of the pods or the authority, or remove the health check."
+             Add the network of the pods or the authority, or remove the health check. For a VirtualServer, which may probe \
+             any address: the real server has no port of the probe's protocol, and the check has no `port`. Add it."
         }
         Code::EndpointFailed => {
             "This node probed the endpoint, and as many probes in a row as `fall` of the health check failed. The finding names \

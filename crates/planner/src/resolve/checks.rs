@@ -1,13 +1,17 @@
-//! Applies the health check of a Service to its chosen endpoints.
+//! Applies health checks to the chosen endpoints of a Service and to the real servers of a
+//! VirtualServer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
 
-use ipvs::Protocol;
-use model::cluster::Service;
+use ipnetwork::IpNetwork;
+use ipvs::{Protocol, RealServer, VirtualServerKey};
+use model::cluster::{Service, StaticServer};
 use model::config::NodeConfig;
 use model::finding::{Code, Finding};
 use model::frontend::Backend;
-use model::names::Name;
+use model::names::{Name, ObjectName};
 use model::policy::{
     CheckTarget, EndpointCheck, FailedTargets, OnFailure, PREFIX, PolicyField, ServicePolicy,
 };
@@ -16,31 +20,46 @@ use super::ports::UsablePort;
 use super::service_policy::Origins;
 use crate::explain::{EndpointExplanation, EndpointVerdict, PolicyOrigin};
 
-/// Maximum number of endpoints of one Service with a finding of their own.
+/// Maximum number of endpoints of one object with a finding of their own.
 const MOST_FINDINGS: usize = 8;
 
-/// Health check of one Service port.
+/// Health check of one Service port or VirtualServer.
 #[derive(Clone, Copy)]
-pub(super) struct Checks<'a> {
+pub(crate) struct Checks<'a> {
     check: &'a EndpointCheck,
-    config: &'a NodeConfig,
+    /// Networks that may be probed; `None` does not restrict the addresses.
+    networks: Option<&'a [IpNetwork]>,
+    /// True if the port of an endpoint is one of the probe's protocol.
+    has_port: bool,
     failed: &'a FailedTargets,
 }
 
 /// Backends of one frontend, and their weights; `None` if every weight is 1.
 pub(super) type Weighted = (Vec<Backend>, Option<Vec<u32>>);
 
-/// Facts about the checks of one Service.
+/// Facts about the checks of one Service or VirtualServer.
 #[derive(Default)]
-pub(super) struct CheckNotes {
+pub(crate) struct CheckNotes {
     /// Targets to probe.
-    pub(super) targets: BTreeSet<CheckTarget>,
-    /// Endpoints outside the networks that may be probed.
-    outside: BTreeSet<Backend>,
+    pub(crate) targets: BTreeSet<CheckTarget>,
+    /// Endpoints without a target.
+    unchecked: BTreeSet<SocketAddr>,
     /// Endpoints that fail, with their last errors.
-    failed: BTreeMap<Backend, Name>,
+    failed: BTreeMap<SocketAddr, Name>,
     /// Number of failed endpoints and of all endpoints, of Service ports that use all of them.
-    panics: BTreeSet<(PortName, usize, usize)>,
+    panics: BTreeSet<(Option<PortName>, usize, usize)>,
+}
+
+/// An object with a health check, for its findings.
+struct Subject<'a> {
+    kind: &'static str,
+    name: &'a ObjectName,
+    /// The field that sets the check.
+    field: String,
+    /// Term for the servers that are checked.
+    noun: &'static str,
+    /// Reason why servers have no target, and the consequence.
+    unchecked: [&'static str; 2],
 }
 
 /// Number and protocol of a Service port.
@@ -69,31 +88,57 @@ impl<'a> Checks<'a> {
         let lacks_authority = check.missing_authority(&config.health_check_authorities);
         (applies(check, protocol) && lacks_authority.is_none()).then_some(Self {
             check,
-            config,
+            networks: Some(&config.health_check_networks),
+            has_port: protocol == check.probe.kind.protocol(),
             failed,
         })
     }
 
-    /// Returns the target of `backend`; `None` if it may not be probed.
-    fn target(&self, backend: Backend) -> Option<CheckTarget> {
-        let networks = &self.config.health_check_networks;
-        let may = (networks.iter()).any(|network| network.contains(backend.address));
-        may.then(|| CheckTarget {
-            address: backend.address,
-            port: self.check.port.unwrap_or(backend.port),
+    /// Returns the check of `object`; `None` if it has none. The file that describes the object
+    /// belongs to the administrator of the node, so it may name any address.
+    pub(crate) fn of_virtual_server(
+        object: &'a StaticServer,
+        config: &NodeConfig,
+        failed: &'a FailedTargets,
+    ) -> Option<Self> {
+        let check = object.policy.as_ref()?.health_check.as_ref()?;
+        let has_port = match object.server.key {
+            VirtualServerKey::Address { protocol, .. } => protocol == check.probe.kind.protocol(),
+            // Every protocol may have the mark. A port is taken for one of the probe's.
+            VirtualServerKey::Fwmark { .. } => true,
+        };
+        let lacks_authority = check.missing_authority(&config.health_check_authorities);
+        lacks_authority.is_none().then_some(Self {
+            check,
+            networks: None,
+            has_port,
+            failed,
+        })
+    }
+
+    /// Returns the target of the endpoint at `place`; `None` if it may not be probed, or if there
+    /// is no port to probe.
+    fn target(&self, place: SocketAddr) -> Option<CheckTarget> {
+        let own = || NonZeroU16::new(place.port()).filter(|_| self.has_port);
+        let port = self.check.port.or_else(own)?;
+        let contains =
+            |networks: &[IpNetwork]| (networks.iter()).any(|network| network.contains(place.ip()));
+        self.networks.is_none_or(contains).then(|| CheckTarget {
+            address: place.ip(),
+            port,
             probe: self.check.probe.clone(),
         })
     }
 
-    /// Finds the failed ones of `backends`. Endpoints with weight 0 get no connections anyway, and
-    /// do not count.
-    fn failing(&self, backends: &[Backend], weights: Option<&[u32]>) -> Failing<'a> {
-        let errors: Vec<Option<&Name>> = (backends.iter())
-            .map(|backend| self.failed.get(&self.target(*backend)?))
+    /// Finds the failed ones of the endpoints at `places`. Endpoints with weight 0 get no
+    /// connections anyway, and do not count.
+    fn failing(&self, places: &[SocketAddr], weights: Option<&[u32]>) -> Failing<'a> {
+        let errors: Vec<Option<&Name>> = (places.iter())
+            .map(|place| self.failed.get(&self.target(*place)?))
             .collect();
         let counts = |index: &usize| weights.is_none_or(|weights| weights[*index] > 0);
-        let all = (0..backends.len()).filter(counts).count();
-        let failed = (0..backends.len()).filter(counts);
+        let all = (0..places.len()).filter(counts).count();
+        let failed = (0..places.len()).filter(counts);
         let failed = failed.filter(|index| errors[*index].is_some()).count();
         Failing {
             errors,
@@ -109,52 +154,87 @@ impl<'a> Checks<'a> {
         (backends, weights): Weighted,
         notes: &mut CheckNotes,
     ) -> Weighted {
-        for backend in &backends {
-            match self.target(*backend) {
-                Some(target) => drop(notes.targets.insert(target)),
-                None => drop(notes.outside.insert(*backend)),
-            }
-        }
-        if self.failed.is_empty() {
+        let places: Vec<SocketAddr> = backends.iter().map(place).collect();
+        let name = (port.number.get(), port.protocol);
+        let Some(is_left) = self.usable(Some(name), &places, weights.as_deref(), notes) else {
             return (backends, weights);
-        }
-        let Failing {
-            errors,
-            counts: [failed, all],
-            panics,
-        } = self.failing(&backends, weights.as_deref());
-        for (backend, error) in backends.iter().zip(&errors) {
-            if let Some(error) = error {
-                notes.failed.insert(*backend, (*error).clone());
-            }
-        }
-        if panics {
-            let name = (port.number.get(), port.protocol);
-            notes.panics.insert((name, failed, all));
-            return (backends, weights);
-        }
-        if errors.iter().all(Option::is_none) {
-            return (backends, weights);
-        }
-        let mut errors = errors.into_iter().map(|error| error.is_some());
+        };
         match self.check.on_failure {
             OnFailure::Quiesce => {
                 let mut weights = weights.unwrap_or_else(|| vec![1; backends.len()]);
-                for (weight, has_failed) in weights.iter_mut().zip(errors) {
-                    if has_failed {
+                for (weight, is_left) in weights.iter_mut().zip(is_left) {
+                    if !is_left {
                         *weight = 0;
                     }
                 }
                 (backends, Some(weights))
             }
-            OnFailure::Remove => {
-                let is_left: Vec<bool> = errors.by_ref().map(|has_failed| !has_failed).collect();
-                (
-                    left(backends, &is_left),
-                    weights.map(|weights| left(weights, &is_left)),
-                )
+            OnFailure::Remove => (
+                left(backends, &is_left),
+                weights.map(|weights| left(weights, &is_left)),
+            ),
+        }
+    }
+
+    /// Quiesces or removes the failed real servers of a VirtualServer, unless too many failed.
+    pub(crate) fn apply_to_real_servers(
+        &self,
+        mut real_servers: Vec<RealServer>,
+        notes: &mut CheckNotes,
+    ) -> Vec<RealServer> {
+        let places: Vec<SocketAddr> = (real_servers.iter())
+            .map(|real| SocketAddr::new(real.key.address, real.key.port))
+            .collect();
+        let weights: Vec<u32> = real_servers.iter().map(|real| real.weight).collect();
+        let Some(is_left) = self.usable(None, &places, Some(&weights), notes) else {
+            return real_servers;
+        };
+        match self.check.on_failure {
+            OnFailure::Quiesce => {
+                for (real, is_left) in real_servers.iter_mut().zip(is_left) {
+                    if !is_left {
+                        real.weight = 0;
+                    }
+                }
+                real_servers
+            }
+            OnFailure::Remove => left(real_servers, &is_left),
+        }
+    }
+
+    /// Notes the targets of the endpoints at `places`, and which of them fail. Returns for each
+    /// whether it remains in use; `None` if all of them do.
+    fn usable(
+        &self,
+        port: Option<PortName>,
+        places: &[SocketAddr],
+        weights: Option<&[u32]>,
+        notes: &mut CheckNotes,
+    ) -> Option<Vec<bool>> {
+        for place in places {
+            match self.target(*place) {
+                Some(target) => drop(notes.targets.insert(target)),
+                None => drop(notes.unchecked.insert(*place)),
             }
         }
+        if self.failed.is_empty() {
+            return None;
+        }
+        let Failing {
+            errors,
+            counts: [failed, all],
+            panics,
+        } = self.failing(places, weights);
+        for (place, error) in places.iter().zip(&errors) {
+            if let Some(error) = error {
+                notes.failed.insert(*place, (*error).clone());
+            }
+        }
+        if panics {
+            notes.panics.insert((port, failed, all));
+            return None;
+        }
+        (errors.iter().any(Option::is_some)).then(|| errors.iter().map(Option::is_none).collect())
     }
 
     /// Corrects the verdicts about endpoints that fail the check. `verdict` selects one of them.
@@ -164,7 +244,8 @@ impl<'a> Checks<'a> {
         endpoints: &mut [EndpointExplanation],
         verdict: impl Fn(&mut EndpointExplanation) -> Option<&mut EndpointVerdict>,
     ) {
-        let failing = self.failing(backends, weights);
+        let places: Vec<SocketAddr> = backends.iter().map(place).collect();
+        let failing = self.failing(&places, weights);
         if failing.panics {
             return;
         }
@@ -189,6 +270,10 @@ pub(super) fn applies(check: &EndpointCheck, protocol: Protocol) -> bool {
     protocol == check.probe.kind.protocol() || check.port.is_some()
 }
 
+fn place(backend: &Backend) -> SocketAddr {
+    SocketAddr::new(backend.address, backend.port.get())
+}
+
 fn left<T>(items: Vec<T>, is_left: &[bool]) -> Vec<T> {
     let items = items.into_iter().zip(is_left);
     items
@@ -197,7 +282,7 @@ fn left<T>(items: Vec<T>, is_left: &[bool]) -> Vec<T> {
 }
 
 impl CheckNotes {
-    /// Reports endpoints that may not be probed and endpoints that fail.
+    /// Reports endpoints of `service` that may not be probed and endpoints that fail.
     pub(super) fn report(
         &self,
         service: &Service,
@@ -216,12 +301,60 @@ impl CheckNotes {
                 PolicyField::HealthCheck.annotation()
             ),
         };
+        let subject = Subject {
+            kind: "Service",
+            name: &service.name,
+            field,
+            noun: "endpoint",
+            unchecked: [
+                "healthChecks.networks of the configuration does not contain",
+                "they are not probed and count as healthy",
+            ],
+        };
+        self.report_about(check, &subject, config, findings);
+    }
+
+    /// Reports real servers of `object` without a port to probe and real servers that fail.
+    pub(crate) fn report_real_servers(
+        &self,
+        object: &StaticServer,
+        config: &NodeConfig,
+        findings: &mut Vec<Finding>,
+    ) {
+        let policy = object.policy.as_ref();
+        let Some(check) = policy.and_then(|policy| policy.health_check.as_ref()) else {
+            return;
+        };
+        let subject = Subject {
+            kind: "VirtualServer",
+            name: &object.name,
+            field: format!("spec.{}", PolicyField::HealthCheck.name()),
+            noun: "real server",
+            unchecked: [
+                match check.probe.kind.protocol() {
+                    Protocol::Udp => "the check has no port=NUMBER, and there is no UDP port at",
+                    _ => "the check has no port=NUMBER, and there is no TCP port at",
+                },
+                "they are not probed and count as healthy; add port=NUMBER to the check",
+            ],
+        };
+        self.report_about(check, &subject, config, findings);
+    }
+
+    fn report_about(
+        &self,
+        check: &EndpointCheck,
+        subject: &Subject<'_>,
+        config: &NodeConfig,
+        findings: &mut Vec<Finding>,
+    ) {
+        let noun = subject.noun;
         let mut report = |code, problem, consequence: &str| {
             findings.push(Finding {
                 code,
-                kind: "Service",
-                object: service.name.clone(),
-                field: field.clone(),
+                kind: subject.kind,
+                object: subject.name.clone(),
+                field: subject.field.clone(),
                 problem,
                 consequence: consequence.to_owned(),
             });
@@ -232,43 +365,43 @@ impl CheckNotes {
                 format!(
                     "verify={name}: healthChecks.authorities of the configuration has no {name}"
                 ),
-                "the endpoints are not probed and count as healthy",
+                &format!("the {noun}s are not probed and count as healthy"),
             );
         }
-        if let Some(first) = self.outside.first() {
-            report(
-                Code::EndpointNotChecked,
-                format!(
-                    "healthChecks.networks of the configuration does not contain {} of the \
-                     endpoints, such as {}",
-                    self.outside.len(),
-                    first.address
-                ),
-                "they are not probed and count as healthy",
+        if let Some(first) = self.unchecked.first() {
+            let [reason, consequence] = subject.unchecked;
+            let problem = format!(
+                "{reason} {} of the {noun}s, such as {}",
+                self.unchecked.len(),
+                first.ip()
             );
+            report(Code::EndpointNotChecked, problem, consequence);
         }
         let consequence = match check.on_failure {
             OnFailure::Quiesce => {
-                "it keeps its connections and gets no new ones, unless too many endpoints fail"
+                format!(
+                    "it keeps its connections and gets no new ones, unless too many {noun}s fail"
+                )
             }
-            OnFailure::Remove => "it is removed and drains, unless too many endpoints fail",
+            OnFailure::Remove => {
+                format!("it is removed and drains, unless too many {noun}s fail")
+            }
         };
-        for (backend, error) in self.failed.iter().take(MOST_FINDINGS) {
-            let Backend { address, port } = *backend;
-            let place = std::net::SocketAddr::new(address, port.get());
-            let problem = format!("endpoint {place} fails: {error}");
-            report(Code::EndpointFailed, problem, consequence);
+        for (place, error) in self.failed.iter().take(MOST_FINDINGS) {
+            let problem = format!("{noun} {place} fails: {error}");
+            report(Code::EndpointFailed, problem, &consequence);
         }
         if let Some(more) = self.failed.len().checked_sub(MOST_FINDINGS + 1) {
-            let problem = format!("{} more endpoints fail", more + 1);
+            let problem = format!("{} more {noun}s fail", more + 1);
             report(Code::EndpointFailed, problem, "as for the others");
         }
-        for ((port, protocol), failed, all) in &self.panics {
+        for (port, failed, all) in &self.panics {
+            let of_port = port.map(|(port, protocol)| format!(" of port {port}/{protocol}"));
             report(
                 Code::HealthCheckPanic,
                 format!(
-                    "{failed} of {all} endpoints of port {port}/{protocol} fail, more than \
-                     panicThreshold={}",
+                    "{failed} of {all} {noun}s{} fail, more than panicThreshold={}",
+                    of_port.unwrap_or_default(),
                     check.panic_threshold
                 ),
                 "all of them are used, since the check or the network of this node may be at fault",

@@ -1,3 +1,5 @@
+mod checks;
+
 use model::cluster::{ClusterState, Object, StaticServer};
 use model::snapshot::{NodeState, Snapshot};
 use model::{ClusterEvent, Code, Desired, ObjectKind, ObjectName, text};
@@ -21,6 +23,7 @@ fn server(name: &str, lines: &str) -> StaticServer {
         real_servers,
         bind: true,
         masquerade_source: false,
+        policy: None,
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 pub(super) use self::authorities::AUTHORITIES;
 pub(super) use self::list::{NETWORKS, NODE_PORTS, PORTS, item_text, read_list};
+pub(crate) use self::policies::as_given;
 pub(super) use self::policies::{POLICY_FIELDS, POLICY_RULES};
 pub(super) use self::scalar::{
     ANY, BOOL, DURATION, KERNEL_SECONDS, NUMBER, SYNC_LENGTH, TCP_TIMEOUT, VERBOSITY, at_least,

@@ -202,9 +202,12 @@ const VIRTUAL_SERVER: Shape = Fields(&[
         Fields(&[
             ("address", Any),
             ("bind", Any),
+            ("connectionLimits", Any),
+            ("drainTimeout", Any),
             ("family", Any),
             ("forwarding", Any),
             ("fwmark", Any),
+            ("healthCheck", Any),
             ("masqueradeSource", Any),
             ("onePacket", Any),
             (
@@ -232,6 +235,7 @@ const VIRTUAL_SERVER: Shape = Fields(&[
             ("scheduler", Any),
             ("schedulerFlags", Any),
             ("tunnel", TUNNEL),
+            ("udpDrainTimeout", Any),
         ]),
     ),
 ]);

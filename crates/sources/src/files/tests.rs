@@ -455,6 +455,48 @@ fn virtual_servers_are_read() {
 }
 
 #[test]
+fn virtual_servers_have_fields_of_a_policy() {
+    let found = virtual_server(&[
+        "address: 192.0.2.1",
+        "port: 80",
+        "drainTimeout: 2m",
+        "udpDrainTimeout: null",
+        "connectionLimits: {upper: 9, lower: 3}",
+        "healthCheck: {type: tcp, port: 81, fall: 2}",
+        "realServers:",
+        "- {address: 10.0.0.1}",
+        "- {address: 10.0.0.2, upperThreshold: 5}",
+        "- {address: 10.0.0.3, upperThreshold: 0}",
+        "- {address: 10.0.0.4, lowerThreshold: 2}",
+    ]);
+    assert_eq!((&found.errors, &found.warnings), (&vec![], &vec![]));
+    assert_eq!(
+        entry(&found)[1..],
+        [
+            "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1 -x 9 -y 3",
+            "-a -t 192.0.2.1:80 -r 10.0.0.2:80 -m -w 1 -x 5",
+            "-a -t 192.0.2.1:80 -r 10.0.0.3:80 -m -w 1",
+            "-a -t 192.0.2.1:80 -r 10.0.0.4:80 -m -w 1 -x 9 -y 2",
+        ]
+    );
+    let [Object::VirtualServer(server)] = found.objects.as_slice() else {
+        panic!("one VirtualServer: {found:?}");
+    };
+    let policy = server.policy.as_ref().expect("a policy");
+    let values: Vec<String> = (policy.values())
+        .map(|(field, value)| format!("{}: {value}", field.name()))
+        .collect();
+    assert_eq!(
+        values,
+        [
+            "drainTimeout: 2m0s",
+            "healthCheck: type=tcp, interval=5s, timeout=1s, rise=2, fall=2, port=81, onFailure=quiesce, \
+             panicThreshold=50",
+        ]
+    );
+}
+
+#[test]
 fn mistakes_of_virtual_servers_name_their_field() {
     let address: &[&str] = &["address: 192.0.2.1", "port: 80"];
     let check = |spec: &[&str], line: u32, expected: &str| {
@@ -517,6 +559,24 @@ fn mistakes_of_virtual_servers_name_their_field() {
         8,
         "spec.schedulerFlags[1]: `sh-port` is not a flag of scheduler rr",
     );
+    for (field, problem) in [
+        ("drainTimeout: 25h", "`25h` is longer than 24h0m0s"),
+        ("udpDrainTimeout: [5s]", "must be one value, not a list"),
+        ("connectionLimits: {lower: 3}", "needs upper=NUMBER above 0"),
+        ("healthCheck: type=ping", "type: `ping` is none of "),
+        (
+            "healthCheck: {type: [tcp]}",
+            "must be a text or a number, not a list",
+        ),
+    ] {
+        let found = virtual_server(&[address, &[field]].concat());
+        let [error] = found.errors.as_slice() else {
+            panic!("one error: {:?}", found.errors);
+        };
+        let name = field.split(':').next().expect("a name");
+        let expected = format!("spec.{name}: {problem}");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
     check(
         &[address, &["realServers: [{address: 10.0.0.1, tunnel: {}}]"]].concat(),
         7,

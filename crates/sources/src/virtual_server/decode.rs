@@ -2,16 +2,19 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::{AddressFamily, Scheduler, ServiceFlags, TunnelFlags, VirtualServerKey};
 use model::ObjectName;
 use model::cluster::StaticServer;
+use model::policy::{ConnectionLimits, PolicyField, ServicePolicy};
 
 use super::{
     Checksum, DEFAULT_PERSISTENCE, DEFAULT_SCHEDULER, Family, Forwarding, Manifest, Persistence,
     Protocol, RealServer, Spec, Tunnel, TunnelType,
 };
+use crate::config::as_given;
 use crate::convert::name;
 use crate::yaml::Step;
 
@@ -70,8 +73,10 @@ pub(crate) fn decode(manifest: &Manifest) -> Result<StaticServer, Mistake> {
         (VirtualServerKey::Fwmark { .. }, _) => false,
         (VirtualServerKey::Address { .. }, bind) => bind.unwrap_or(true),
     };
+    let mut policy = policy(spec)?;
+    let limits = policy.connection_limits.take();
     let real_servers = (spec.real_servers.iter().enumerate())
-        .map(|(index, real)| real_server(index, real, spec, &key))
+        .map(|(index, real)| real_server(index, real, spec, &key, limits))
         .collect::<Result<_, _>>()?;
     Ok(StaticServer {
         name: ObjectName::virtual_server(
@@ -82,7 +87,25 @@ pub(crate) fn decode(manifest: &Manifest) -> Result<StaticServer, Mistake> {
         real_servers,
         bind,
         masquerade_source: spec.masquerade_source,
+        policy: (!policy.is_empty()).then(|| Arc::new(policy)),
     })
+}
+
+/// Reads the fields that a policy of Services has too, by the same rules.
+fn policy(spec: &Spec) -> Result<ServicePolicy, Mistake> {
+    let given = [
+        (PolicyField::ConnectionLimits, &spec.connection_limits),
+        (PolicyField::DrainTimeout, &spec.drain_timeout),
+        (PolicyField::UdpDrainTimeout, &spec.udp_drain_timeout),
+        (PolicyField::HealthCheck, &spec.health_check),
+    ];
+    let mut policy = ServicePolicy::default();
+    for (field, value) in given {
+        let Some(value) = value else { continue };
+        (as_given(value).and_then(|given| policy.set(field, &given)))
+            .map_err(|problem| Mistake::new(&format!("spec.{}", field.name()), problem))?;
+    }
+    Ok(policy)
 }
 
 fn key(spec: &Spec) -> Result<VirtualServerKey, Mistake> {
@@ -181,6 +204,7 @@ fn real_server(
     real: &RealServer,
     spec: &Spec,
     key: &VirtualServerKey,
+    limits: Option<ConnectionLimits>,
 ) -> Result<ipvs::RealServer, Mistake> {
     let method = (real.forwarding).or(spec.forwarding);
     let method = method.unwrap_or(Forwarding::Masquerade);
@@ -198,6 +222,8 @@ fn real_server(
         VirtualServerKey::Address { port, .. } => port,
         VirtualServerKey::Fwmark { .. } => 0,
     };
+    let limits = limits.filter(|_| real.upper_threshold.is_none());
+    let [upper, lower] = limits.map_or([0; 2], |limits| [limits.upper, limits.lower]);
     Ok(ipvs::RealServer {
         key: ipvs::RealServerKey {
             address: real.address.to_canonical(),
@@ -213,8 +239,11 @@ fn real_server(
             Forwarding::Bypass => ipvs::Forwarding::Bypass,
         },
         weight: real.weight.unwrap_or(1),
-        upper_threshold: real.upper_threshold,
-        lower_threshold: real.lower_threshold,
+        upper_threshold: real.upper_threshold.unwrap_or(upper),
+        lower_threshold: match real.lower_threshold {
+            0 => lower,
+            own => own,
+        },
     })
 }
 

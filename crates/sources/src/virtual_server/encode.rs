@@ -145,7 +145,7 @@ fn real_server(real: &ipvs::RealServer) -> Result<RealServer, Unsupported> {
         weight: Some(real.weight),
         forwarding: Some(forwarding),
         tunnel: encapsulation,
-        upper_threshold: real.upper_threshold,
+        upper_threshold: (real.upper_threshold != 0).then_some(real.upper_threshold),
         lower_threshold: real.lower_threshold,
     })
 }

@@ -41,6 +41,7 @@ mod source_ports;
 mod stage;
 mod traffic_metrics;
 mod udp_drains;
+mod virtual_servers;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         arp::trials(),
         failover::trials(),
         traffic_metrics::trials(),
+        virtual_servers::trials(),
     ];
     let code = harness::run(trials.into_iter().flatten().collect(), suitable);
     matrix::print();

@@ -11,6 +11,7 @@ use ipvs::{
 };
 
 use super::Statement;
+use super::check::{self, Settings};
 use super::group::{Groups, Member};
 use crate::import::{Entry, Imported};
 
@@ -23,38 +24,6 @@ const DEFAULT_PERSISTENCE: u32 = 360;
 /// Protocol without `protocol`: the kernel takes 0, which keepalived sends, for UDP
 /// (`validate_check_config`, keepalived 2.2).
 const DEFAULT_PROTOCOL: Protocol = Protocol::Udp;
-
-/// Keywords of health checks and of their consequences. They have no equivalent.
-const CHECKS: [&str; 28] = [
-    "BFD_CHECK",
-    "DNS_CHECK",
-    "FILE_CHECK",
-    "HTTP_GET",
-    "MISC_CHECK",
-    "PING_CHECK",
-    "SMTP_CHECK",
-    "SSL_GET",
-    "TCP_CHECK",
-    "UDP_CHECK",
-    "alpha",
-    "connect_timeout",
-    "delay_before_retry",
-    "delay_loop",
-    "ha_suspend",
-    "hysteresis",
-    "inhibit_on_failure",
-    "log_all_failures",
-    "notify_down",
-    "notify_up",
-    "omega",
-    "quorum",
-    "quorum_down",
-    "quorum_up",
-    "retry",
-    "smtp_alert",
-    "virtualhost",
-    "warmup",
-];
 
 /// Reads a `virtual_server`, which has several entries of the table if it names a group. Mistakes
 /// are reported.
@@ -92,11 +61,14 @@ pub(super) fn read(
             "protocol is missing: UDP is used, as in keepalived",
         );
     }
-    let real_servers = reader.all_real_servers();
+    let (real_servers, health_check) = reader.all_real_servers();
     for member in members.iter().copied() {
         reader.found.reserve(1 + real_servers.len())?;
         match reader.entry(member, &real_servers) {
-            Ok(entry) => reader.found.servers.push(entry),
+            Ok(entry) => reader.found.servers.push(Entry {
+                health_check: health_check.clone(),
+                ..entry
+            }),
             Err(problem) => {
                 let text = format!("{problem}; the virtual server is not imported");
                 reader.found.error(&statement.file, statement.line, &text);
@@ -137,7 +109,8 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     (text.parse()).map_err(|_| format!("`{text}` is not a port from 0 to 65535"))
 }
 
-fn number(line: &Statement) -> Result<u32, String> {
+/// Parses the number after the keyword.
+pub(super) fn number(line: &Statement) -> Result<u32, String> {
     let text = line.value().ok_or("the number is missing")?;
     text.parse()
         .map_err(|_| format!("`{text}` is not a number"))
@@ -159,6 +132,8 @@ struct Reader<'a> {
     family: Option<AddressFamily>,
     forwarding: Option<Forwarding>,
     weight: u32,
+    /// Settings of the checks of all real servers.
+    checks: Settings<'a>,
     real_servers: Vec<&'a Statement>,
 }
 
@@ -177,12 +152,16 @@ impl<'a> Reader<'a> {
             family: None,
             forwarding: None,
             weight: 1,
+            checks: Settings::default(),
             real_servers: Vec::new(),
         }
     }
 
     fn setting(&mut self, line: &'a Statement) -> Result<(), String> {
         let value = || line.value().ok_or("the value is missing");
+        if self.checks.read(line, self.found)? {
+            return Ok(());
+        }
         match line.keyword() {
             "lvs_sched" | "lb_algo" => self.scheduler = Some(value()?.to_owned()),
             "lvs_method" | "lb_kind" => self.forwarding = Some(forwarding(line)?),
@@ -207,7 +186,6 @@ impl<'a> Reader<'a> {
                 let text = "is not imported: nothing takes over while all real servers are down";
                 self.note(line, &format!("{} {text}", line.words.join(" ")));
             }
-            check if CHECKS.contains(&check) => self.note_check(line),
             _ => self.note_unknown(line),
         }
         Ok(())
@@ -229,21 +207,14 @@ impl<'a> Reader<'a> {
         self.found.note(&line.file, line.line, text);
     }
 
-    fn note_check(&mut self, line: &Statement) {
-        let text = format!(
-            "{} is not imported: kube-ipvs does not check real servers",
-            line.keyword()
-        );
-        self.note(line, &text);
-    }
-
     fn note_unknown(&mut self, line: &Statement) {
         let text = format!("{} has no equivalent and is not imported", line.keyword());
         self.note(line, &text);
     }
 
-    /// Returns the real servers with their settings; mistakes are left out.
-    fn all_real_servers(&mut self) -> Vec<RealServer> {
+    /// Returns the real servers with their settings, and the check that all of them have. Mistakes
+    /// are left out.
+    fn all_real_servers(&mut self) -> (Vec<RealServer>, Option<String>) {
         if self.forwarding.is_none() && !self.real_servers.is_empty() {
             let has_own =
                 |real: &&Statement| real.block.iter().any(|line| line.keyword() == "lvs_method");
@@ -256,10 +227,14 @@ impl<'a> Reader<'a> {
         }
         let mut keys = BTreeSet::new();
         let mut real_servers = Vec::new();
+        let mut checks = Vec::new();
         for line in std::mem::take(&mut self.real_servers) {
             match self.real_server(line) {
-                Ok(real) if keys.insert(real.key) => real_servers.push(real),
-                Ok(real) => {
+                Ok((real, check)) if keys.insert(real.key) => {
+                    real_servers.push(real);
+                    checks.push(check);
+                }
+                Ok((real, _)) => {
                     let text = format!("{} exists already; it is ignored", real.key);
                     self.found.error(&line.file, line.line, &text);
                 }
@@ -269,10 +244,12 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        real_servers
+        let check = check::shared(self.statement, &real_servers, &checks, self.found);
+        (real_servers, check)
     }
 
-    fn real_server(&mut self, line: &'a Statement) -> Result<RealServer, String> {
+    /// Returns a real server and its check.
+    fn real_server(&mut self, line: &'a Statement) -> Result<(RealServer, Option<String>), String> {
         let address = line.value().ok_or("the address is missing")?;
         let own_port = line.words.get(2).map(|text| port(text)).transpose()?;
         let mut real = RealServer {
@@ -285,17 +262,32 @@ impl<'a> Reader<'a> {
             upper_threshold: 0,
             lower_threshold: 0,
         };
+        let mut settings = self.checks;
         for setting in &line.block {
+            match settings.read(setting, self.found) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(problem) => {
+                    let text = format!("{}: {problem}; the setting is ignored", setting.keyword());
+                    self.found.error(&setting.file, setting.line, &text);
+                    continue;
+                }
+            }
             match setting.keyword() {
                 "weight" => real.weight = number(setting)?,
                 "lvs_method" => real.forwarding = forwarding(setting)?,
                 "uthreshold" => real.upper_threshold = number(setting)?,
                 "lthreshold" => real.lower_threshold = number(setting)?,
-                check if CHECKS.contains(&check) => self.note_check(setting),
+                kind if check::is_check(kind) => {}
                 _ => self.note_unknown(setting),
             }
         }
-        Ok(real)
+        let protocol = match self.statement.value() {
+            Some("fwmark") => Protocol::Tcp,
+            _ => self.protocol.unwrap_or(DEFAULT_PROTOCOL),
+        };
+        let check = check::of_real_server(line, &real, protocol, settings, self.found);
+        Ok((real, check))
     }
 
     /// Returns the virtual port; 0 for a firewall mark and a group, whose number or name it is not.
@@ -323,6 +315,7 @@ impl<'a> Reader<'a> {
             server: self.server(key)?,
             real_servers: real_servers.to_vec(),
             bind: true,
+            health_check: None,
         })
     }
 

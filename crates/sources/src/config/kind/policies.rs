@@ -209,7 +209,7 @@ fn policy(place: String, given: &Value, reading: &mut Reading) -> ServicePolicy 
 }
 
 /// Returns the value of a policy's field as the model reads it.
-fn as_given(value: &Value) -> Result<Given<'_>, String> {
+pub(crate) fn as_given(value: &Value) -> Result<Given<'_>, String> {
     match value {
         Value::Array(items) => {
             let items = items.iter().map(scalar).collect::<Result<_, _>>()?;

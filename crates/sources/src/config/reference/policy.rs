@@ -58,7 +58,8 @@ servicePolicies:
 * A change takes effect at once and closes no connection. If `servicePolicies` begin to read another
   label, the Services are listed again, and those that it selects follow within seconds.
 * `ipvsctl explain svc NAMESPACE/NAME` shows each value and its origin.
-* A VirtualServer has fields of its own for the same settings ([VirtualServer](virtualserver.md)).
+* A VirtualServer has the fields `drainTimeout`, `udpDrainTimeout`, `healthCheck` and `connectionLimits` with
+  the same values, and fields of its own for the other settings ([VirtualServer](virtualserver.md)).
 
 ## Fields
 

@@ -101,6 +101,7 @@ fn one_of_several_virtual_servers_of_files_may_go() {
             real_servers: Vec::new(),
             bind: true,
             masquerade_source: false,
+            policy: None,
         },
     )));
     let guard = Guard::default();

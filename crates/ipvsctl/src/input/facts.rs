@@ -74,7 +74,7 @@ pub fn observe(
     };
     let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
     if ours.is_some() {
-        node.ask_failed_targets();
+        node.ask_endpoint_states(None);
     }
     let works = ours.is_some() || !daemons.is_empty() && !is_stopped;
     let reading = match unread {
@@ -163,7 +163,7 @@ fn compare(cluster: Cluster, node: &Node, live: &Snapshot) -> Compared {
     let described = Node {
         config: node.config.clone(),
         state: Some(live.node.clone()),
-        failed: node.failed.clone(),
+        endpoints: node.endpoints.clone(),
     };
     Compared::new(Input::compile(cluster, described), live)
 }

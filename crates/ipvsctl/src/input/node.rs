@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use kernel::linux::IptablesBackend;
-use model::NodeState;
-use model::policy::FailedTargets;
+use model::policy::PolicyField;
+use model::{ClusterState, NodeConfig, NodeState};
+use planner::EndpointStates;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::ServerHost;
 use sources::node_state;
@@ -32,26 +33,32 @@ pub struct Node {
     pub config: Resolved,
     /// Interfaces and machine of the node, from the file of `--node-state`.
     pub state: Option<NodeState>,
-    /// Targets of health checks that fail, as far as they are known.
-    pub failed: FailedTargets,
+    /// State of endpoints that kube-ipvsd knows, as far as it was asked for.
+    pub endpoints: EndpointStates,
 }
 
 impl Node {
-    /// Asks the running kube-ipvsd for the targets of health checks that fail, if its configuration
-    /// allows health checks. Its tables follow from them.
-    pub fn ask_failed_targets(&mut self) {
-        if self.config.node.health_check_networks.is_empty() {
-            return;
+    /// Asks the running kube-ipvsd for the state of endpoints, from which its tables follow: the
+    /// targets of health checks that fail, if its configuration allows health checks, and the slow
+    /// starts, if a Service of `cluster` may have one. An unknown cluster may.
+    pub fn ask_endpoint_states(&mut self, cluster: Option<&ClusterState>) {
+        let address = self.config.settings.metrics_bind_address.map(on_loopback);
+        let address = address.ok_or_else(|| "metricsBindAddress is disabled".to_owned());
+        if !self.config.node.health_check_networks.is_empty() {
+            match address.clone().and_then(daemon::failed_targets) {
+                Ok(failed) => self.endpoints.failed = failed,
+                Err(problem) => style::note(&format!(
+                    "kube-ipvsd does not report its health checks: {problem}; all endpoints count as healthy"
+                )),
+            }
         }
-        let failed = match self.config.settings.metrics_bind_address {
-            Some(address) => daemon::failed_targets(on_loopback(address)),
-            None => Err("metricsBindAddress is disabled".to_owned()),
-        };
-        match failed {
-            Ok(failed) => self.failed = failed,
-            Err(problem) => style::note(&format!(
-                "kube-ipvsd does not report its health checks: {problem}; all endpoints count as healthy"
-            )),
+        if cluster.is_none_or(|cluster| has_slow_start(cluster, &self.config.node)) {
+            match address.and_then(daemon::slow_starts) {
+                Ok(found) => self.endpoints.ramps = found.ramps(),
+                Err(problem) => style::note(&format!(
+                    "kube-ipvsd does not report its slow starts: {problem}; all endpoints count with their full weights"
+                )),
+            }
         }
     }
 
@@ -64,6 +71,21 @@ impl Node {
             config::IptablesBackend::Legacy => IptablesBackend::Legacy,
         }
     }
+}
+
+/// Returns true if the policy of a Service may have slow start.
+fn has_slow_start(cluster: &ClusterState, config: &NodeConfig) -> bool {
+    let field = PolicyField::SlowStart;
+    let rules = &config.service_policies;
+    let sets = |name| {
+        let service = cluster.service(name);
+        let annotations = service
+            .map(|service| service.annotations)
+            .unwrap_or_default();
+        (annotations.iter()).any(|annotation| *annotation.name == *field.annotation())
+    };
+    rules.iter().any(|rule| rule.policy.slow_start.is_some())
+        || config.allowed_annotations.contains(&field) && cluster.service_names().any(sets)
 }
 
 /// Returns the address to reach a listener at `address`: for an unspecified address that of
@@ -117,7 +139,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     Ok(Node {
         config,
         state: state.map(|state| state.state),
-        failed: FailedTargets::new(),
+        endpoints: EndpointStates::default(),
     })
 }
 

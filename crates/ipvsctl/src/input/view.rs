@@ -68,12 +68,11 @@ impl View {
         let origin = origin.with_pods_near(pod);
         let mut node = origin.node()?;
         let cluster = origin.cluster(&mut node)?;
-        let compile = |node| Input::compile(cluster, node).report();
         Ok(match saved {
             Some(path) => {
                 let saved = live::saved(path)?;
                 live::describe(&mut node, &saved);
-                let input = compile(node);
+                let input = Input::compile(cluster, node).report();
                 let live::Comparable {
                     live,
                     ours,
@@ -86,8 +85,9 @@ impl View {
             }
             None => {
                 let live = kernel(&mut node)?;
-                node.ask_failed_targets();
-                Self::compare(compile(node), live, BTreeSet::new())
+                node.ask_endpoint_states(Some(&cluster.state));
+                let input = Input::compile(cluster, node).report();
+                Self::compare(input, live, BTreeSet::new())
             }
         })
     }

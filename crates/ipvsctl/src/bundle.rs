@@ -123,7 +123,7 @@ const FILES: [(&str, &str); 6] = [
 ];
 
 /// Pages of kube-ipvsd.
-const PAGES: [(&str, &str, &str); 7] = [
+const PAGES: [(&str, &str, &str); 8] = [
     (
         "daemon/statusz.json",
         "status of kube-ipvsd",
@@ -131,6 +131,11 @@ const PAGES: [(&str, &str, &str); 7] = [
     ),
     ("daemon/metrics.txt", "metrics of kube-ipvsd", "/metrics"),
     ("daemon/drains.json", "draining real servers", "/drains"),
+    (
+        "daemon/slowstarts.json",
+        "real servers in a slow start",
+        "/slowstarts",
+    ),
     ("daemon/owners.json", "owners of virtual servers", "/owners"),
     (
         "daemon/healthchecks.json",

@@ -62,12 +62,12 @@ impl Input {
             whole,
             pods,
         } = cluster;
-        let (config, failed) = (node.config.node, node.failed);
+        let (config, endpoints) = (node.config.node, node.endpoints);
         let of_status = || cluster.node(&config.node_name).map(NodeState::of_status);
         let node = node.state.or_else(of_status).unwrap_or_default();
         let start = Instant::now();
         let (desired, findings, claims) =
-            planner::compile_with_claims(&cluster, &node, &config, failed);
+            planner::compile_with_claims(&cluster, &node, &config, endpoints);
         tracing::debug!("compiled the objects in {:?}", start.elapsed());
         let services = cluster.service_names().count();
         tracing::info!(

@@ -36,6 +36,7 @@ mod node_state;
 mod owners;
 mod plan;
 mod read;
+mod slow_starts;
 mod statistics;
 mod tables;
 #[cfg(test)]
@@ -60,8 +61,8 @@ pub use self::document::{Document, schemas};
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::explain::{
     AddressExplanation, AddressKind, AddressServer, AddressService, ExplainedDrain,
-    ExplainedEndpoint, LastChange, Place, PodEndpoint, PodExplanation, PolicyValue, Presence,
-    ServiceExplanation, ServiceHealthCheck, SetEntry, Verdict,
+    ExplainedEndpoint, ExplainedSlowStart, LastChange, Place, PodEndpoint, PodExplanation,
+    PolicyValue, Presence, ServiceExplanation, ServiceHealthCheck, SetEntry, Verdict,
 };
 pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
@@ -73,6 +74,7 @@ pub use self::plan::{
     ServicePort, Summary,
 };
 pub use self::read::{SchemaError, looks_like, parse};
+pub use self::slow_starts::{DaemonSlowStart, DaemonSlowStarts};
 pub use self::statistics::Statistics;
 pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,

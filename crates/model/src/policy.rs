@@ -7,6 +7,7 @@
 mod check;
 mod pattern;
 mod rule;
+mod slow_start;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -22,6 +23,7 @@ pub use self::check::{
 };
 pub use self::pattern::Pattern;
 pub use self::rule::{LabelSelector, PolicyRule, Requirement};
+pub use self::slow_start::{RampStep, Ramps, SlowStart, is_gradual};
 use self::value::Value;
 pub use self::value::{
     AffinityPrefix, ConnectionLimits, Drain, Given, SchedulerName, is_weighted, scheduler_flags,
@@ -190,6 +192,10 @@ fields! {
     /// Active check of the endpoints by this node. An endpoint that fails `fall` probes in a row
     /// gets no new connections, until `rise` probes in a row succeed.
     HealthCheck health_check: EndpointCheck = "healthCheck", "health-check";
+
+    /// Time over which the weight of an endpoint that begins to get connections grows in ten steps,
+    /// from a tenth to its full weight.
+    SlowStart slow_start: SlowStart = "slowStart", "slow-start";
 }
 
 impl PolicyField {

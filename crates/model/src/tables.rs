@@ -21,7 +21,7 @@ use crate::compact::{pack_map, pack_set};
 use crate::config::NodeConfig;
 use crate::frontend::HealthCheck;
 use crate::names::{Name, ObjectName, ServicePortName};
-use crate::policy::{CheckTarget, ServicePolicy};
+use crate::policy::{CheckTarget, ServicePolicy, SlowStart, is_gradual};
 use crate::rules::Rules;
 
 /// The tables of one node.
@@ -263,6 +263,15 @@ impl Desired {
         }
         let owner = self.owners.virtual_servers.get(&server)?;
         self.policies.get(&owner.service).map(Arc::as_ref)
+    }
+
+    /// Returns the time over which the weight of a new real server of `server` grows; `None` if real
+    /// servers start with their full weight. The scheduler decides too, see [`is_gradual`].
+    #[must_use]
+    pub fn slow_start(&self, server: VirtualServerKey) -> Option<Duration> {
+        let time = self.policy(server)?.slow_start.and_then(SlowStart::time)?;
+        let entry = self.tables.virtual_servers.get(&server)?;
+        is_gradual(&entry.server.scheduler.0).then_some(time)
     }
 
     /// Returns true if real servers of the UDP virtual server `server` drain. `default` applies to

@@ -448,7 +448,10 @@ impl Observer for EventRecorder {
                     self.send(event);
                 }
             }
-            Report::Audited | Report::ChecksWanted(_) | Report::DeletionsWithheld(_) => {}
+            Report::Audited
+            | Report::ChecksWanted(_)
+            | Report::SlowStartsSkipped(_)
+            | Report::DeletionsWithheld(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ pub mod flagz;
 pub mod health_pages;
 pub mod metrics_pages;
 pub mod owners_page;
+pub mod slow_starts_page;
 pub mod status;
 pub mod telemetry;
 

@@ -197,6 +197,7 @@ impl Metrics {
             &handles.observe_failures,
             &handles.events_dropped,
             &handles.check_late,
+            &handles.slow_starts_skipped,
         ] {
             none(counter);
         }
@@ -204,6 +205,7 @@ impl Metrics {
             &handles.endpoint_changes_pending,
             &handles.service_changes_pending,
             &handles.withheld,
+            &handles.slow_starts,
         ] {
             set(gauge, &[], 0.0);
         }

@@ -252,6 +252,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
     let proxy_health = health_pages::handler(Arc::clone(&health), Arc::clone(&metrics));
     let pages = metrics_pages::handler(Pages {
         checks: Default::default(),
+        slow_starts: Default::default(),
         metrics,
         health,
         status: Arc::new(RwLock::new(status)),

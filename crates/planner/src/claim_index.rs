@@ -4,6 +4,7 @@ mod clashes;
 mod contests;
 mod health;
 mod sets;
+mod slow_start;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,8 @@ use smallvec::SmallVec;
 use self::contests::Contests;
 use self::health::HealthChecks;
 use self::sets::Sets;
+pub use self::slow_start::Arrivals;
+use self::slow_start::SlowStarts;
 use crate::lower::{self, Claim};
 
 /// Claims of one Service or VirtualServer.
@@ -119,6 +122,7 @@ pub(crate) struct ClaimIndex {
     contests: Contests<VirtualServerKey, Arc<ServicePortName>>,
     health_checks: HealthChecks,
     sets: Sets,
+    slow_starts: SlowStarts,
     findings: FindingIndex<FindingSource>,
     desired: Desired,
 }
@@ -209,9 +213,15 @@ impl ClaimIndex {
 
     /// Replaces the policy of `service`.
     pub(crate) fn set_policy(&mut self, service: &ObjectName, policy: Option<Arc<ServicePolicy>>) {
-        match policy {
-            Some(policy) => drop(self.desired.policies.insert(service.clone(), policy)),
-            None => drop(self.desired.policies.remove(service)),
+        let slow_start = policy.as_ref().and_then(|policy| policy.slow_start);
+        let before = match policy {
+            Some(policy) => self.desired.policies.insert(service.clone(), policy),
+            None => self.desired.policies.remove(service),
+        };
+        if before.and_then(|policy| policy.slow_start) != slow_start {
+            let owners = &self.desired.owners.virtual_servers;
+            let is_its = |owner: &Arc<ServicePortName>| owner.service == *service;
+            (self.slow_starts).touch(|key| owners.get(key).is_some_and(is_its));
         }
     }
 
@@ -412,12 +422,21 @@ impl ClaimIndex {
         let finishes_as_before = finished.as_ref() == finishing;
         let same = match winner {
             Some(Ranked { claim, .. }) => {
-                owners.virtual_servers.insert(key, claim.owner.clone());
-                let entry = claim.entry.clone();
-                tables.virtual_servers.insert(key, entry).as_ref() == Some(&claim.entry)
+                let owner = owners.virtual_servers.insert(key, claim.owner.clone());
+                let entry = self.slow_starts.replaced(key, &claim.entry);
+                let before = tables.virtual_servers.insert(key, entry.clone());
+                let same = before.as_ref() == Some(&entry);
+                let is_its = owner.is_some_and(|owner| owner.service == claim.owner.service);
+                if let Some(before) = before.filter(|_| is_its && !same)
+                    && self.desired.slow_start(key).is_some()
+                {
+                    self.slow_starts.arrived(key, &before, &claim.entry);
+                }
+                same
             }
             None => {
                 owners.virtual_servers.remove(&key);
+                self.slow_starts.forget(key);
                 tables.virtual_servers.remove(&key).is_none()
             }
         };

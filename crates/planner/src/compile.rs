@@ -10,20 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs::{AddressFamily, VirtualServerKey};
+use ipvs::{AddressFamily, RealServerKey, VirtualServerKey};
 use model::cluster::{Changed, ClusterState, EndpointSlice, ObjectKind, Undecodable};
 use model::config::{NodeConfig, NodePortAddresses};
 use model::finding::{Code, Finding, FindingChanges};
 use model::frontend::FrontendKind;
 use model::names::{Name, ObjectName};
-use model::policy::{CheckTarget, FailedTargets};
+use model::policy::{CheckTarget, FailedTargets, RampStep, Ramps};
 use model::snapshot::{Machine, NodeState};
-use model::tables::{Desired, TableKeys};
+use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
 use self::checks::Checks;
 use self::dependents::{Dependents, asked_for};
 use self::shared_addresses::SharedAddresses;
-use crate::claim_index::{ClaimIndex, ServiceClaims};
+use crate::claim_index::{Arrivals, ClaimIndex, ServiceClaims};
 use crate::lower::lower;
 use crate::node_context::{NodeChange, NodeContext};
 use crate::owners::Claims;
@@ -36,6 +36,15 @@ use crate::static_server::compile as compile_static;
 /// Approximate size of an endpoint in [`ClusterState::slice_bytes`].
 const ENDPOINT_BYTES: usize = 32;
 
+/// State of endpoints that no object shows: the daemon finds it out, and its tables follow from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointStates {
+    /// Targets of health checks that fail.
+    pub failed: FailedTargets,
+    /// Real servers in a slow start.
+    pub ramps: Ramps,
+}
+
 /// Returns the desired tables of the node, and the findings. It accepts any state.
 #[must_use]
 pub fn compile(
@@ -43,20 +52,20 @@ pub fn compile(
     node: &NodeState,
     config: &NodeConfig,
 ) -> (Desired, Vec<Finding>) {
-    let (compiler, findings) = compiled(cluster, node, config, FailedTargets::new());
+    let (compiler, findings) = compiled(cluster, node, config, EndpointStates::default());
     (compiler.index.desired().clone(), findings)
 }
 
-/// As [`compile`], with the targets of health checks that fail. Also returns the claims of the
+/// As [`compile`], with the state of endpoints. Also returns the claims of the
 /// Services, which name the owners of single entries and explain how a Service is served.
 #[must_use]
 pub fn compile_with_claims(
     cluster: &ClusterState,
     node: &NodeState,
     config: &NodeConfig,
-    failed: FailedTargets,
+    states: EndpointStates,
 ) -> (Desired, Vec<Finding>, Claims) {
-    let (mut compiler, findings) = compiled(cluster, node, config, failed);
+    let (mut compiler, findings) = compiled(cluster, node, config, states);
     let desired = std::mem::take(compiler.index.desired_mut());
     let claims = Claims {
         index: compiler.index,
@@ -70,10 +79,11 @@ fn compiled(
     cluster: &ClusterState,
     node: &NodeState,
     config: &NodeConfig,
-    failed: FailedTargets,
+    EndpointStates { failed, ramps }: EndpointStates,
 ) -> (Compiler, Vec<Finding>) {
     let mut compiler = Compiler::new(config.clone());
     compiler.node.failed = failed;
+    compiler.index.start_with(ramps);
     compiler.compile(cluster, node, drop);
     let findings = compiler.findings().cloned().collect();
     (compiler, findings)
@@ -158,6 +168,34 @@ impl Compiler {
     #[must_use]
     pub fn failed_targets(&self) -> &FailedTargets {
         &self.node.failed
+    }
+
+    /// Returns the real servers that began to get connections since the last call, at virtual servers
+    /// with slow start.
+    pub fn take_arrivals(&mut self) -> Arrivals {
+        self.index.take_arrivals()
+    }
+
+    /// Returns the real servers in a slow start.
+    #[must_use]
+    pub fn ramps(&self) -> &Ramps {
+        self.index.ramps()
+    }
+
+    /// Sets the real servers of `key` that are in a slow start, and their steps. Returns true if the
+    /// desired virtual server changed. Real servers that get no connections are left out.
+    pub fn set_ramps(
+        &mut self,
+        key: VirtualServerKey,
+        steps: BTreeMap<RealServerKey, RampStep>,
+    ) -> bool {
+        self.index.set_ramps(key, steps)
+    }
+
+    /// Returns the desired virtual server `key` as it is after all slow starts.
+    #[must_use]
+    pub fn without_ramps(&self, key: VirtualServerKey) -> Option<&VirtualServerEntry> {
+        self.index.full(key).map(Arc::as_ref)
     }
 
     /// Returns the targets of health checks whose Services and VirtualServers changed since the last

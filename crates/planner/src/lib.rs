@@ -23,7 +23,8 @@ mod static_server;
 #[cfg(test)]
 mod testing;
 
-pub use compile::{Compiler, compile, compile_with_claims, lint};
+pub use claim_index::Arrivals;
+pub use compile::{Compiler, EndpointStates, compile, compile_with_claims, lint};
 pub use diff::{
     Ownership, Retire, between, captured, captured_scope, cleanup, diff, diff_keys, drains,
     is_adopted, is_marked, release, sync_daemon_runs,

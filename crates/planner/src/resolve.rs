@@ -329,7 +329,7 @@ impl Resolver<'_> {
         let policy = self.policy.as_deref();
         let checks = Checks::of(policy, port.protocol, self.config, &self.node.failed);
         let weights = |backends: &[Backend]| {
-            candidates.weights(backends, policy?, name, zone, self.is_hashed())
+            candidates.weights(backends, policy?, name, zone, self.scheduler())
         };
         if let (Some(skipped), Some(decisions)) = (skips.into_kept(), &mut notes.decisions) {
             let external = external.then(|| policy::external(self.service));
@@ -433,11 +433,10 @@ impl Resolver<'_> {
         sites
     }
 
-    /// Returns true if the scheduler is `sh`.
-    fn is_hashed(&self) -> bool {
+    /// Returns the name of the scheduler.
+    fn scheduler(&self) -> &str {
         let chosen = (self.policy.as_deref()).and_then(|policy| policy.scheduler.as_ref());
-        let scheduler = chosen.map_or(&self.config.scheduler.0, |chosen| &chosen.0);
-        **scheduler == *"sh"
+        chosen.map_or(&self.config.scheduler.0, |chosen| &chosen.0)
     }
 
     fn sources(&self, site: &Site) -> &Sources {

@@ -44,6 +44,8 @@ pub enum Task {
     Read(Column),
     /// Read and compare the next slice of real servers of a large table.
     Slice,
+    /// Make the steps of slow starts that are due.
+    Ramps,
     /// Count the connections of the real servers that drain from this virtual server.
     Drain(VirtualServerKey),
     /// Read, compare and write an entry whose last change failed.
@@ -83,9 +85,12 @@ impl Task {
         match self {
             Self::Read(column) => *column,
             Self::Retry(entry) => entry.column(),
-            Self::Changes | Self::Large | Self::Audit | Self::Slice | Self::Drain(_) => {
-                Column::VirtualServers
-            }
+            Self::Changes
+            | Self::Large
+            | Self::Audit
+            | Self::Slice
+            | Self::Ramps
+            | Self::Drain(_) => Column::VirtualServers,
         }
     }
 }
@@ -98,6 +103,7 @@ impl fmt::Display for Task {
             Self::Audit => f.write_str("audit"),
             Self::Read(column) => write!(f, "reading of {column}"),
             Self::Slice => f.write_str("audit of real servers"),
+            Self::Ramps => f.write_str("steps of slow starts"),
             Self::Drain(server) => write!(f, "count of connections of {server}"),
             Self::Retry(entry) => write!(f, "retry of {entry}"),
         }

@@ -96,6 +96,9 @@ pub enum Report {
     /// Targets of health checks whose Services changed, with the Services that use them now. A
     /// target without a Service is no longer probed.
     ChecksWanted(BTreeMap<CheckTarget, BTreeSet<ObjectName>>),
+    /// Number of real servers that started with their full weight although their Service has slow
+    /// start, because too many others are in a slow start.
+    SlowStartsSkipped(usize),
     /// Number of deletions that wait, because a source has not delivered its first list or because
     /// the last dump was torn.
     DeletionsWithheld(usize),
@@ -116,17 +119,20 @@ pub enum Trigger {
     Drain,
     /// An interface of the node changed.
     Node,
+    /// Weights of real servers in a slow start grow.
+    SlowStart,
 }
 
 impl Trigger {
     /// All triggers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Change,
         Self::Retry,
         Self::Audit,
         Self::AuditSlice,
         Self::Drain,
         Self::Node,
+        Self::SlowStart,
     ];
 
     /// Returns the name used in logs and as a metric label.
@@ -139,6 +145,7 @@ impl Trigger {
             Self::AuditSlice => "audit_slice",
             Self::Drain => "drain",
             Self::Node => "node",
+            Self::SlowStart => "slow_start",
         }
     }
 

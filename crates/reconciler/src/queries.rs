@@ -14,7 +14,7 @@ use model::snapshot::Snapshot;
 
 use crate::agenda::{Due, Task};
 use crate::column::Column;
-use crate::{Drain, DrainKey, Reconciler};
+use crate::{Drain, DrainKey, Ramp, Reconciler};
 
 impl Reconciler {
     /// Returns true if the node is in the desired state, as far as is known.
@@ -137,6 +137,12 @@ impl Reconciler {
     #[must_use]
     pub fn drains(&self) -> &BTreeMap<DrainKey, Drain> {
         self.drains.all()
+    }
+
+    /// Returns the real servers in a slow start.
+    #[must_use]
+    pub fn ramps(&self) -> &BTreeMap<DrainKey, Ramp> {
+        self.ramps.all()
     }
 
     /// Returns the state of the cluster, as far as it is known.

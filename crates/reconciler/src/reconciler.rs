@@ -8,6 +8,7 @@ mod begin;
 mod notices;
 mod observe;
 mod settle;
+mod slow_start;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use crate::drains::Drains;
 use crate::messages::{Effect, Event, LostEntries, Report};
 use crate::ownership::Owned;
 use crate::pending::Pending;
+use crate::ramps::Ramps;
 use crate::slices::Slices;
 use crate::sync_run::SyncRun;
 
@@ -68,6 +70,7 @@ pub struct Reconciler {
     pub(crate) owned: Owned,
     pub(crate) agenda: Agenda,
     pub(crate) drains: Drains,
+    pub(crate) ramps: Ramps,
     slices: Slices,
     notices: Notices,
     pub(crate) run: Option<SyncRun>,
@@ -122,6 +125,7 @@ impl Reconciler {
             known: BTreeSet::new(),
             owned: Owned::default(),
             drains: Drains::default(),
+            ramps: Ramps::new(now),
             slices: Slices::new(now),
             notices: Notices::default(),
             run: None,
@@ -365,6 +369,10 @@ impl Reconciler {
         let checks = self.compiler.take_check_changes();
         if !checks.is_empty() {
             reports.push(Report::ChecksWanted(checks));
+        }
+        let skipped = self.ramps.take_skipped();
+        if skipped > 0 {
+            reports.push(Report::SlowStartsSkipped(skipped));
         }
         if reports.is_empty() {
             return;

@@ -4,6 +4,7 @@ mod checks;
 mod drains;
 mod faults;
 mod large;
+mod slow_start;
 mod sync_daemons;
 mod udp_drains;
 mod writers;

@@ -137,7 +137,8 @@ impl Node {
     /// The loop breaks a law, or still has work after 400 wake-ups.
     pub fn settle(&mut self) -> Result<(), Violation> {
         for _ in 0..400 {
-            if self.reconciler.is_settled() && self.reconciler.drains().is_empty() {
+            let rests = self.reconciler.drains().is_empty() && self.reconciler.ramps().is_empty();
+            if self.reconciler.is_settled() && rests {
                 return Ok(());
             }
             self.wake()?;

@@ -43,6 +43,9 @@ const ANNOTATIONS: &[(&str, &str)] = &[
     ),
     ("health-check", "type=http, panicThreshold=1"),
     ("health-check", "type=ping"),
+    ("slow-start", "3s"),
+    ("slow-start", "0"),
+    ("slow-start", "1d"),
     ("no-such-field", "1"),
 ];
 

@@ -7,9 +7,11 @@ use convergence::cluster::{change, cluster, configs, lists, node_state, objects,
 use ipset::{Entry, Header};
 use model::cluster::{Changed, Node};
 use model::finding::FindingChanges;
+use model::policy::RampStep;
 use model::sets::SetKind;
+use model::tables::TableKeys;
 use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectName, text};
-use planner::{Compiler, compile, compile_with_claims, diff};
+use planner::{Compiler, EndpointStates, compile, compile_with_claims, diff};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -20,6 +22,8 @@ enum Happening {
     Interfaces(NodeState),
     /// Results of health checks, in the order of their targets, again and again.
     Checks(Vec<bool>),
+    /// Steps of the real servers of every virtual server, again and again; 0 is no slow start.
+    Ramps(Vec<u8>),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -27,6 +31,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => change().prop_map(Happening::Cluster),
         3 => node_state().prop_map(Happening::Interfaces),
         2 => vec(any::<bool>(), 1..4).prop_map(Happening::Checks),
+        2 => vec(0_u8..12, 1..4).prop_map(Happening::Ramps),
     ]
 }
 
@@ -163,11 +168,26 @@ proptest! {
                     let services = compiler.set_health(results.collect());
                     compiler.update(&state, &Changed { services, ..Changed::default() })
                 }
+                Happening::Ramps(steps) => {
+                    let mut keys = TableKeys::default();
+                    for (key, entry) in &before.tables.virtual_servers {
+                        let reals = entry.real_servers.keys().zip(steps.iter().cycle());
+                        let steps = reals
+                            .filter_map(|(real, step)| Some((*real, RampStep::new(*step)?)));
+                        if compiler.set_ramps(*key, steps.collect()) {
+                            keys.virtual_servers.insert(*key);
+                        }
+                    }
+                    keys
+                }
             };
             own = state.node(&config.node_name).cloned().or(own);
             let full = |state: &ClusterState| {
-                let failed = compiler.failed_targets().clone();
-                let (desired, findings, _) = compile_with_claims(state, &node, &config, failed);
+                let states = EndpointStates {
+                    failed: compiler.failed_targets().clone(),
+                    ramps: compiler.ramps().clone(),
+                };
+                let (desired, findings, _) = compile_with_claims(state, &node, &config, states);
                 (desired, findings)
             };
             let (desired, _) = full(&with_own_node(&state, own.as_ref()));

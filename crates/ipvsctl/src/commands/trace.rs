@@ -166,7 +166,7 @@ fn read(args: &Trace) -> Result<View, Error> {
         (input, snapshot, "saved")
     } else {
         let snapshot = live::of_kernel(&mut live::read_only_kernel()?, &mut node)?;
-        node.ask_failed_targets(&cluster.state, None);
+        node.ask_endpoint_states(&cluster.state, None);
         (Input::compile(cluster, node), snapshot, "kernel")
     };
     Ok(View {

@@ -70,7 +70,7 @@ pub(super) fn input(state: ClusterState, config: NodeConfig, live: &Snapshot) ->
         Node {
             config,
             state,
-            failed: Default::default(),
+            endpoints: Default::default(),
         },
     )
 }

@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sources::proxy;
 
-use crate::schema::{DaemonChanges, DaemonChecks, DaemonDrain, DaemonOwners, DaemonStatus};
+use crate::schema::{
+    DaemonChanges, DaemonChecks, DaemonDrain, DaemonOwners, DaemonSlowStarts, DaemonStatus,
+};
 
 /// Returns the status of kube-ipvsd.
 ///
@@ -80,6 +82,15 @@ pub fn owners(
 /// As [`status`].
 pub fn failed_targets(address: SocketAddr) -> Result<FailedTargets, String> {
     ask::<DaemonChecks>(address, "/healthchecks").map(DaemonChecks::failed)
+}
+
+/// Returns the real servers in a slow start.
+///
+/// # Errors
+///
+/// As [`status`].
+pub fn slow_starts(address: SocketAddr) -> Result<DaemonSlowStarts, String> {
+    ask(address, "/slowstarts")
 }
 
 /// Returns the changes that kube-ipvsd made after the one with the number `since`, or no changes

@@ -85,7 +85,7 @@ pub fn observe(
             |node| {
                 let cluster = origin.cluster(node)?;
                 if ours.is_some() {
-                    node.ask_failed_targets(&cluster.state, metrics);
+                    node.ask_endpoint_states(&cluster.state, metrics);
                 }
                 Ok(cluster)
             },
@@ -166,7 +166,7 @@ fn compare(cluster: Cluster, node: &Node, live: &Snapshot) -> Compared {
     let described = Node {
         config: node.config.clone(),
         state: Some(live.node.clone()),
-        failed: node.failed.clone(),
+        endpoints: node.endpoints.clone(),
     };
     Compared::new(Input::compile(cluster, described), live)
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use kernel::linux::IptablesBackend;
 use model::cluster::StaticServer;
-use model::policy::FailedTargets;
-use model::{ClusterState, NodeState};
+use model::policy::PolicyField;
+use model::{ClusterState, NodeConfig, NodeState};
+use planner::EndpointStates;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::ServerHost;
 use sources::node_state;
@@ -33,32 +34,34 @@ pub struct Node {
     pub config: Resolved,
     /// Interfaces and machine of the node, from the file of `--node-state`.
     pub state: Option<NodeState>,
-    /// Targets of health checks that fail, as far as they are known.
-    pub failed: FailedTargets,
+    /// State of endpoints that kube-ipvsd knows, as far as it was asked for.
+    pub endpoints: EndpointStates,
 }
 
 impl Node {
-    /// Asks the running kube-ipvsd for the targets of health checks that fail, if its configuration
-    /// allows health checks of Services or a VirtualServer of `cluster` has one. Its tables follow
-    /// from them. `metrics` wins over the configured address.
-    pub fn ask_failed_targets(&mut self, cluster: &ClusterState, metrics: Option<SocketAddr>) {
-        let is_checked = |server: &StaticServer| {
-            let policy = server.policy.as_ref();
-            policy.is_some_and(|policy| policy.health_check.is_some())
-        };
-        let checks_services = !self.config.node.health_check_networks.is_empty();
-        if !checks_services && !cluster.virtual_servers().any(is_checked) {
-            return;
+    /// Asks the running kube-ipvsd for the state of endpoints, from which its tables follow: the
+    /// targets of health checks that fail, if its configuration allows health checks of Services or
+    /// a VirtualServer of `cluster` has one, and the slow starts, if a Service may have one.
+    /// `metrics` wins over the configured address.
+    pub fn ask_endpoint_states(&mut self, cluster: &ClusterState, metrics: Option<SocketAddr>) {
+        let address = metrics.or(self.config.settings.metrics_bind_address);
+        let address = address.map(on_loopback);
+        let address = address.ok_or_else(|| "metricsBindAddress is disabled".to_owned());
+        if has_checks(cluster, &self.config.node) {
+            match address.clone().and_then(daemon::failed_targets) {
+                Ok(failed) => self.endpoints.failed = failed,
+                Err(problem) => style::note(&format!(
+                    "kube-ipvsd does not report its health checks: {problem}; all endpoints count as healthy"
+                )),
+            }
         }
-        let failed = match metrics.or(self.config.settings.metrics_bind_address) {
-            Some(address) => daemon::failed_targets(on_loopback(address)),
-            None => Err("metricsBindAddress is disabled".to_owned()),
-        };
-        match failed {
-            Ok(failed) => self.failed = failed,
-            Err(problem) => style::note(&format!(
-                "kube-ipvsd does not report its health checks: {problem}; all endpoints count as healthy"
-            )),
+        if has_slow_start(cluster, &self.config.node) {
+            match address.and_then(daemon::slow_starts) {
+                Ok(found) => self.endpoints.ramps = found.ramps(),
+                Err(problem) => style::note(&format!(
+                    "kube-ipvsd does not report its slow starts: {problem}; all endpoints count with their full weights"
+                )),
+            }
         }
     }
 
@@ -71,6 +74,30 @@ impl Node {
             config::IptablesBackend::Legacy => IptablesBackend::Legacy,
         }
     }
+}
+
+/// Returns true if a Service may have a health check, or a VirtualServer has one.
+fn has_checks(cluster: &ClusterState, config: &NodeConfig) -> bool {
+    let is_checked = |server: &StaticServer| {
+        let policy = server.policy.as_ref();
+        policy.is_some_and(|policy| policy.health_check.is_some())
+    };
+    !config.health_check_networks.is_empty() || cluster.virtual_servers().any(is_checked)
+}
+
+/// Returns true if the policy of a Service may have slow start.
+fn has_slow_start(cluster: &ClusterState, config: &NodeConfig) -> bool {
+    let field = PolicyField::SlowStart;
+    let rules = &config.service_policies;
+    let sets = |name| {
+        let service = cluster.service(name);
+        let annotations = service
+            .map(|service| service.annotations)
+            .unwrap_or_default();
+        (annotations.iter()).any(|annotation| *annotation.name == *field.annotation())
+    };
+    rules.iter().any(|rule| rule.policy.slow_start.is_some())
+        || config.allowed_annotations.contains(&field) && cluster.service_names().any(sets)
 }
 
 /// Returns the address to reach a listener at `address`: for an unspecified address that of
@@ -124,7 +151,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     Ok(Node {
         config,
         state: state.map(|state| state.state),
-        failed: FailedTargets::new(),
+        endpoints: EndpointStates::default(),
     })
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::Name;
-use model::policy::FailedTargets;
+use planner::EndpointStates;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::kube::{self, ConnectError, Connection, KubeSettings, ServerHost};
 use sources::objects::LabelKeys;
@@ -160,7 +160,7 @@ impl Daemon {
         Ok(Node {
             config,
             state: state.map(|state| state.state),
-            failed: FailedTargets::new(),
+            endpoints: EndpointStates::default(),
         })
     }
 

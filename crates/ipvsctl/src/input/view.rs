@@ -71,15 +71,14 @@ impl View {
         let origin = origin.with_pods_near(pod);
         let mut node = origin.node()?;
         let cluster = origin.cluster(&mut node)?;
-        if saved.is_none() || metrics.is_some() {
-            node.ask_failed_targets(&cluster.state, metrics);
-        }
-        let compile = |node| Input::compile(cluster, node).report();
         Ok(match saved {
             Some(path) => {
                 let saved = live::saved(path)?;
                 live::describe(&mut node, &saved);
-                let input = compile(cluster, node);
+                if metrics.is_some() {
+                    node.ask_endpoint_states(&cluster.state, metrics);
+                }
+                let input = Input::compile(cluster, node).report();
                 let live::Comparable {
                     live,
                     ours,
@@ -92,7 +91,9 @@ impl View {
             }
             None => {
                 let live = kernel(&mut node)?;
-                Self::compare(compile(node), live, BTreeSet::new())
+                node.ask_endpoint_states(&cluster.state, metrics);
+                let input = Input::compile(cluster, node).report();
+                Self::compare(input, live, BTreeSet::new())
             }
         })
     }

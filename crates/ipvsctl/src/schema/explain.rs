@@ -6,7 +6,7 @@ mod place;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::endpoint::{ExplainedDrain, ExplainedEndpoint, PodEndpoint};
+pub use self::endpoint::{ExplainedDrain, ExplainedEndpoint, ExplainedSlowStart, PodEndpoint};
 pub use self::place::{AddressKind, AddressServer, AddressService, Place, Presence, SetEntry};
 use super::finding::Finding;
 use super::plan::Change;

@@ -28,7 +28,7 @@ struct DaemonOwner {
 /// Key of a virtual server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-enum DaemonKey {
+pub(super) enum DaemonKey {
     Address {
         address: IpAddr,
         port: u16,
@@ -44,7 +44,7 @@ enum DaemonKey {
 
 impl DaemonKey {
     /// Returns the key; `None` for an unknown protocol or family.
-    fn known(&self) -> Option<VirtualServerKey> {
+    pub(super) fn known(&self) -> Option<VirtualServerKey> {
         match self {
             Self::Address {
                 address,

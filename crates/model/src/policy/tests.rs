@@ -14,7 +14,7 @@ fn read(field: PolicyField, text: &str) -> Result<String, String> {
 fn values_are_written_as_they_are_read() {
     use PolicyField::{
         AffinityPrefix, ConnectionLimits, DrainTimeout, HealthCheck, Locality, OnePacket,
-        Scheduler, SchedulerFlags, UdpDrainTimeout, Weights,
+        Scheduler, SchedulerFlags, SlowStart, UdpDrainTimeout, Weights,
     };
     let cases = [
         (Scheduler, " mh ", "mh"),
@@ -45,6 +45,8 @@ fn values_are_written_as_they_are_read() {
         (AffinityPrefix, "ipv4=24", "ipv4=24, ipv6=128"),
         (DrainTimeout, "90s", "1m30s"),
         (UdpDrainTimeout, "0", "0s"),
+        (SlowStart, "60m", "1h0m0s"),
+        (SlowStart, "0", "0s"),
         (
             HealthCheck,
             "type=tcp",

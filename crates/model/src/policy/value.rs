@@ -31,7 +31,7 @@ pub enum Given<'a> {
 
 impl Given<'_> {
     /// Returns the only text.
-    fn text(&self) -> Result<&str, String> {
+    pub(super) fn text(&self) -> Result<&str, String> {
         match self {
             Self::Text(text) => Ok(text.trim()),
             Self::List(_) => Err("must be one value, not a list".to_owned()),

@@ -112,6 +112,12 @@ impl Weights {
             .find(|(rule, _)| rule.selects(place))
             .map_or(self.default, |(_, weight)| *weight)
     }
+
+    /// Returns the greatest weight.
+    pub(super) fn greatest(&self) -> u32 {
+        let weights = self.rules.iter().map(|(_, weight)| *weight);
+        weights.fold(self.default, u32::max)
+    }
 }
 
 impl Value for Weights {
@@ -164,6 +170,11 @@ impl Locality {
         } else {
             self.other
         }
+    }
+
+    /// Returns the greatest factor.
+    pub(super) fn greatest(self) -> u32 {
+        self.node.max(self.zone).max(self.other)
     }
 }
 

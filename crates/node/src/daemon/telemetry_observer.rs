@@ -255,6 +255,7 @@ impl Observer for TelemetryObserver {
         (self.telemetry).health_checks(&listen_on, &reconciler.desired().health_checks, audited);
         self.show_unsettled(reconciler, now);
         self.show_owners(reconciler, now);
+        self.telemetry.slow_starts(reconciler);
         if self.from_cluster && reconciler.cluster().is_complete() {
             let eligible = (reconciler.cluster()).node_eligible(&reconciler.config().node_name);
             self.telemetry.set_node_eligible(eligible);

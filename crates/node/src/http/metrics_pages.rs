@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::flagz::{self, Flags};
 use super::owners_page::OwnersPage;
+use super::slow_starts_page::SlowStartsPage;
 use super::status::Status;
 use super::{Document, Handler, NOSNIFF, Reply, Request, changes_page};
 use crate::change_log::ChangeLog;
@@ -33,6 +34,8 @@ pub struct Pages {
     pub owners: OwnersPage,
     /// `/healthchecks`.
     pub checks: Checks,
+    /// `/slowstarts`.
+    pub slow_starts: SlowStartsPage,
     /// `/configz`: the configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
     /// `/flagz`: the command line.
@@ -40,7 +43,7 @@ pub struct Pages {
 }
 
 /// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`,
-/// `/statusz`, `/drains`, `/changes`, `/owners` and `/healthchecks`.
+/// `/statusz`, `/drains`, `/changes`, `/owners`, `/healthchecks` and `/slowstarts`.
 #[must_use]
 pub fn handler(pages: Pages) -> Handler {
     Arc::new(move |request| pages.reply(request))
@@ -67,6 +70,7 @@ impl Pages {
             "/changes" => self.changes(request.query),
             "/owners" => self.owners.reply(),
             "/healthchecks" => Reply::document(&Document::new("HealthChecks", &self.checks.page())),
+            "/slowstarts" => self.slow_starts.reply(Moment::now()),
             _ => Reply::not_found(),
         }
     }

@@ -41,7 +41,7 @@ struct Owner {
 /// Key of a virtual server.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Key {
+pub(super) enum Key {
     Address {
         address: IpAddr,
         port: u16,

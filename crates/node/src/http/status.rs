@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub(super) use self::reports::time_of;
 use crate::health::SourceReport;
 
 /// Number of recent failures that are kept.
@@ -50,7 +51,8 @@ pub struct Status {
 pub struct LastSync {
     /// End of the sync.
     pub time: String,
-    /// Cause: `first sync`, `change`, `retry`, `audit`, `audit_slice`, `drain` or `node`.
+    /// Cause: `first sync`, `change`, `retry`, `audit`, `audit_slice`, `drain`, `node`
+    /// or `slow_start`.
     pub cause: String,
     /// Duration in seconds.
     pub took_seconds: f64,
@@ -84,6 +86,8 @@ pub struct Counts {
     pub failing_entries: usize,
     /// Draining real servers.
     pub draining_real_servers: usize,
+    /// Real servers in a slow start.
+    pub slow_starts: usize,
     /// Changed Services that wait because each needs more than one sync.
     pub large_services_waiting: usize,
     /// Entries that the next syncs compare with the kernel.
@@ -270,6 +274,7 @@ impl fmt::Display for Counts {
             health_checks,
             failing_entries: _,
             draining_real_servers: _,
+            slow_starts,
             large_services_waiting,
             entries_waiting,
         } = self;
@@ -279,6 +284,7 @@ impl fmt::Display for Counts {
         writeln!(f, "Set entries: {set_entries}")?;
         writeln!(f, "Foreign virtual servers: {foreign_virtual_servers}")?;
         writeln!(f, "Health-check ports: {health_checks}")?;
+        writeln!(f, "Slow starts: {slow_starts}")?;
         writeln!(
             f,
             "Waiting: {large_services_waiting} large Services, {entries_waiting} entries"

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use super::flagz::Flags;
 use super::metrics_pages::Pages;
 use super::owners_page::OwnersPage;
+use super::slow_starts_page::SlowStartsPage;
 use super::status::Status;
 use super::{BindError, ConnectionPool, Handler, Server, Share, health_pages, metrics_pages};
 use crate::change_log::ChangeLog;
@@ -74,6 +75,7 @@ pub struct Telemetry {
     traffic: Traffic,
     changes: ChangeLog,
     owners: OwnersPage,
+    slow_starts: SlowStartsPage,
     probes: Checks,
     checks: watch::Sender<Arc<Wanted>>,
 }
@@ -137,6 +139,7 @@ impl Telemetry {
             traffic,
             changes: ChangeLog::default(),
             owners: OwnersPage::default(),
+            slow_starts: SlowStartsPage::default(),
             probes: Checks::default(),
             checks,
         };
@@ -193,6 +196,7 @@ impl Telemetry {
             status: Arc::clone(&self.status),
             changes: self.changes.clone(),
             owners: self.owners.clone(),
+            slow_starts: self.slow_starts.clone(),
             checks: self.probes.clone(),
             config,
             flags: Arc::new(flags),
@@ -288,6 +292,11 @@ impl Telemetry {
     /// Shows the owners of virtual servers.
     pub fn owners(&self, owners: &Owners) {
         self.owners.show(owners);
+    }
+
+    /// Shows the slow starts, from which the weights of real servers follow.
+    pub fn slow_starts(&self, reconciler: &Reconciler) {
+        self.slow_starts.show(reconciler);
     }
 
     /// Sets whether load balancers may send new connections to this node.

@@ -119,6 +119,10 @@ metrics! {
         "Real servers of these virtual servers, including draining ones.";
     drains: gauge "kubeipvs_draining_real_servers" ["ip_family", "protocol"]
         "Real servers that get no new connections and keep existing ones.";
+    slow_starts: gauge "kubeipvs_slow_starts" []
+        "Real servers in a slow start (slowStart), whose weight grows.";
+    slow_starts_skipped: counter "kubeipvs_slow_starts_skipped_total" []
+        "Real servers that started with their full weight despite slowStart, because 4,096 others were in a slow start.";
     sync_daemons: gauge "kubeipvs_sync_daemons" ["role", "state"]
         "Synchronisation daemons of IPVS by role (master, backup): 1 for the state wanted if ipvs.sync.role names the role, 1 for the state running if the kernel has the daemon.";
     foreign: gauge "kubeipvs_foreign_virtual_servers" []
@@ -148,9 +152,9 @@ metrics! {
     audit_age: gauge "kubeipvs_audit_age_seconds" []
         "Time since all tables of the kernel were last compared with the desired ones.";
     syncs: counter "kubeipvs_syncs_total" ["cause", "result"]
-        "Syncs by cause (change, retry, audit, audit_slice, drain, node) and result (ok, partial).";
+        "Syncs by cause (change, retry, audit, audit_slice, drain, node, slow_start) and result (ok, partial).";
     cause_duration: sync "kubeipvs_sync_duration_seconds" ["cause"]
-        "Duration of syncs by cause (change, retry, audit, audit_slice, drain, node).";
+        "Duration of syncs by cause (change, retry, audit, audit_slice, drain, node, slow_start).";
     events_dropped: counter "kubeipvs_events_dropped_total" []
         "Kubernetes Events that were dropped: too many, or refused by the API server.";
     set_entries: gauge "kubeipvs_set_entries" ["set"]

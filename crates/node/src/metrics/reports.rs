@@ -31,6 +31,7 @@ impl Metrics {
             Report::ObserveFailed(_) => self.observe_failed(),
             Report::FindingRaised(finding) => self.finding(finding.code, 1.0),
             Report::FindingCleared(finding) => self.finding(finding.code, -1.0),
+            Report::SlowStartsSkipped(count) => self.slow_starts_skipped(*count),
             Report::DeletionsWithheld(count) => self.withheld(*count),
         }
     }
@@ -43,10 +44,18 @@ impl Metrics {
         }
     }
 
-    /// Sets the numbers of failing entries by kind, of failing readings by column, and of entries
+    /// Counts real servers that started with their full weight despite slow start.
+    pub fn slow_starts_skipped(&self, count: usize) {
+        let none: [&str; 0] = [];
+        let skipped = self.handles.slow_starts_skipped.with_label_values(&none);
+        skipped.inc_by(count.try_into().unwrap_or(u64::MAX));
+    }
+
+    /// Sets the numbers of slow starts, of failing entries by kind, of failing readings by column, and of entries
     /// that wait for later syncs.
     pub fn unsettled(&self, reconciler: &Reconciler) {
         let handles = &self.handles;
+        set(&handles.slow_starts, &[], reconciler.ramps().len() as f64);
         set(
             &handles.large_services,
             &[],

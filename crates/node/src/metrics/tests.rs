@@ -88,6 +88,7 @@ fn full() -> Metrics {
     metrics.conntrack_cleaned(Ipv6, Duration::from_millis(1), 1);
     metrics.foreign(1);
     metrics.withheld(1);
+    metrics.slow_starts_skipped(1);
     metrics.observe_failed();
     metrics.events_dropped(1);
     metrics.config_loaded(true, true, at(12));

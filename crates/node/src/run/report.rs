@@ -97,6 +97,10 @@ impl Reporter {
             Report::ChecksWanted(targets) => {
                 debug!("health checks: {} targets changed", targets.len());
             }
+            Report::SlowStartsSkipped(count) => warn!(
+                count,
+                "real servers start with their full weight despite slowStart: too many others are in a slow start"
+            ),
             Report::DeletionsWithheld(count) => warn!(
                 count,
                 "deletions wait: another program changed the IPVS table during the reading; reading again"

@@ -1,4 +1,5 @@
 mod checks;
+mod slow_start;
 mod unlabelled;
 
 use std::collections::BTreeSet;

@@ -238,18 +238,19 @@ impl<'a> Candidates<'a> {
 
     /// Returns the weights of `backends` by `policy`; `None` if every weight is 1.
     ///
-    /// `hashed` is true for scheduler `sh`. Locality prefers endpoints and excludes none: if it would leave every endpoint with weight
-    /// 0, it does not apply.
+    /// Locality prefers endpoints and excludes none: if it would leave every endpoint with weight 0,
+    /// it does not apply. With slow start all weights have its [factor](ServicePolicy::weight_scale).
     pub(super) fn weights(
         &self,
         backends: &[Backend],
         policy: &ServicePolicy,
         node: &Name,
         zone: Option<&Name>,
-        hashed: bool,
+        scheduler: &str,
     ) -> Option<Vec<u32>> {
+        let scale = policy.weight_scale(scheduler);
         if policy.weights.is_none() && policy.locality.is_none() {
-            return None;
+            return (scale > 1).then(|| vec![scale; backends.len()]);
         }
         let places = backends.iter().map(|backend| {
             let index = (self.endpoints).binary_search_by_key(backend, |(backend, _)| *backend);
@@ -275,7 +276,9 @@ impl<'a> Candidates<'a> {
         let applies = pairs.iter().any(|(weight, factor)| weight * factor > 0);
         let weight = |(weight, factor)| if applies { weight * factor } else { weight };
         let weights: Vec<u32> = pairs.into_iter().map(weight).collect();
-        Some(reduced(weights, hashed))
+        let mut weights = reduced(weights, scheduler == "sh");
+        weights.iter_mut().for_each(|weight| *weight *= scale);
+        Some(weights)
     }
 
     /// Returns the topology constraint. Hints apply only if every ready endpoint has them and one

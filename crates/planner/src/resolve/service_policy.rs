@@ -10,7 +10,7 @@ use model::duration::format_duration;
 use model::finding::{Code, Finding};
 use model::names::Name;
 use model::policy::{
-    Annotation, Given, PREFIX, PolicyField, SchedulerName, ServicePolicy, is_weighted,
+    Annotation, Given, PREFIX, PolicyField, SchedulerName, ServicePolicy, is_gradual, is_weighted,
 };
 use strsim::levenshtein;
 
@@ -239,6 +239,8 @@ impl Reading<'_> {
             format!("the Service has no {protocol} port, and the check no port=NUMBER")
         });
         let choose = "choose a scheduler with weights, such as wrr or wlc";
+        let not_gradual = format!("scheduler {scheduler} gives no endpoint a growing share");
+        let is_off = (self.policy.slow_start).is_none_or(|slow_start| slow_start.time().is_none());
         let checks = [
             (PolicyField::Weights, weighted, unweighted.as_str(), choose),
             (PolicyField::Locality, weighted, &unweighted, choose),
@@ -261,6 +263,12 @@ impl Reading<'_> {
                 }),
                 unprobed.as_deref().unwrap_or_default(),
                 "no endpoint is checked",
+            ),
+            (
+                PolicyField::SlowStart,
+                is_off || is_gradual(scheduler),
+                &not_gradual,
+                "endpoints start with their full weight; choose wrr, wlc, sed, nq or twos",
             ),
         ];
         let without: Vec<_> = (checks.into_iter())

@@ -49,6 +49,7 @@ impl Reconciler {
                 let keys = self.slices.next(&self.cache, now);
                 servers_run(Trigger::AuditSlice, vec![task], keys, now)
             }
+            Task::Ramps => self.begin_ramps(now),
             Task::Drain(_) => self.begin_drains(task, now),
             Task::Retry(ref entry) => {
                 let column = entry.column();
@@ -93,6 +94,7 @@ impl Reconciler {
             run.covers = Some(self.absorbed);
         }
         run.keys = self.compiler.update(&self.cluster, &changed);
+        run.keys.merge(self.follow_arrivals(now));
         run
     }
 
@@ -105,7 +107,8 @@ impl Reconciler {
                 services: [service].into(),
                 ..Changed::default()
             };
-            let keys = self.compiler.update(&self.cluster, &changed);
+            let mut keys = self.compiler.update(&self.cluster, &changed);
+            keys.merge(self.follow_arrivals(now));
             self.pending.add_compiled(keys);
         }
         let desired = &self.compiler.desired().tables.virtual_servers;

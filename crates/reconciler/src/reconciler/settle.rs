@@ -36,7 +36,7 @@ impl Reconciler {
         self.known.extend(&run.read);
         self.cache.torn |= run.torn;
         self.record(&run, has_new_column);
-        self.compile(&mut run);
+        self.compile(&mut run, now);
         if has_new_column {
             // Entries that depend on this column were skipped so far, and the ownership of some
             // entries was unknown.
@@ -110,7 +110,7 @@ impl Reconciler {
     }
 
     /// Updates the desired tables with the readings and decides which entries are compared.
-    fn compile(&mut self, run: &mut SyncRun) {
+    fn compile(&mut self, run: &mut SyncRun, now: Instant) {
         let node = &self.cache.node;
         if !self.compiled {
             run.covers = Some(self.absorbed);
@@ -128,6 +128,7 @@ impl Reconciler {
             run.expected
                 .merge(self.compiler.look_at_node(&self.cluster, node));
         }
+        run.expected.merge(self.follow_arrivals(now));
         if !run.read.is_empty() {
             // Entries that wait to be written are compared by this sync as well.
             run.expected.merge(self.pending.take_all_entries());
@@ -466,7 +467,7 @@ impl Reconciler {
             Task::Read(_) if run.torn => {
                 (self.agenda).failed(task.clone(), Failure::Unread, now);
             }
-            Task::Read(_) | Task::Drain(_) => self.agenda.done(task),
+            Task::Read(_) | Task::Ramps | Task::Drain(_) => self.agenda.done(task),
             Task::Retry(_) => {}
         }
     }

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use e2e::{Context as _, Conversation, Family, Outcome, Protocol, Responder, ensure, get, within};
+use e2e::{
+    Context as _, Conversation, Family, Outcome, Protocol, Responder, ensure, get, scaled, within,
+};
 use libtest_mimic::Trial;
 
 use crate::case;
+use crate::policy::Growth;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{METRICS, Stage, own_configuration, served_by, with_slices};
 
@@ -30,6 +33,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "health_checks::all_endpoints_are_used_if_too_many_fail",
             panics,
         ),
+        case(
+            "health_checks::an_endpoint_that_recovers_starts_slowly",
+            recovers_slowly,
+        ),
     ]
 }
 
@@ -38,8 +45,13 @@ fn web() -> Service {
 }
 
 fn stage() -> Outcome<Stage> {
+    stage_with("")
+}
+
+/// Starts the stage with these further fields of the policy.
+fn stage_with(fields: &str) -> Outcome<Stage> {
     let check = format!("type=tcp, port={PROBED}, interval=200ms, timeout=200ms, rise=1, fall=2");
-    let policy = format!("  policy: {{healthCheck: \"{check}\"}}");
+    let policy = format!("  policy: {{healthCheck: \"{check}\"{fields}}}");
     let configuration = own_configuration(&[
         "healthChecks: {networks: [10.244.0.0/16, fd00:10:244::/56]}",
         "servicePolicies:",
@@ -124,4 +136,48 @@ fn panics() -> Outcome {
     soon(&stage, 4, &PODS)?;
     let _server = healthy(&stage, "pod1")?;
     soon(&stage, 2, &["pod1", "pod3"])
+}
+
+/// The share of new connections of a recovered endpoint grows as that of a new one, and its
+/// connections from before the failure live.
+fn recovers_slowly() -> Outcome {
+    let time = scaled(Duration::from_secs(18));
+    let fields = format!(", scheduler: wrr, slowStart: {}s", time.as_secs());
+    let stage = stage_with(&fields)?;
+    let mut servers = Vec::new();
+    for pod in PODS {
+        servers.push(healthy(&stage, pod)?);
+    }
+    soon(&stage, 0, &["pod1"])?;
+    let target = web().at(Address::ClusterIp, Family::V4);
+    let conversation = Conversation::open(&stage.world.client, target)?;
+    // All are new: pod1 is the only other one.
+    stage.set_endpoints(web(), &PODS)?;
+    let slow_starts = || -> Outcome<usize> {
+        let (_, page) = get(&stage.world.node, METRICS, "/slowstarts")?;
+        Ok(page["slowStarts"].as_array().map_or(0, Vec::len))
+    };
+    let soon_ramping = |expected: usize| {
+        within(time + SOON, || {
+            let found = slow_starts()?;
+            ensure(found == expected, || {
+                format!("expected {expected} slow starts, found {found}")
+            })
+        })
+    };
+    soon_ramping(4)?;
+    soon_ramping(0)?;
+    drop(servers.remove(0));
+    soon(&stage, 2, &PODS[1..])?;
+    let _server = healthy(&stage, "pod1")?;
+    soon_ramping(2)?;
+    let growth = Growth {
+        stage: &stage,
+        target,
+        pod: "pod1",
+        others: 2,
+        time,
+    };
+    growth.follow()?;
+    conversation.is_alive()
 }

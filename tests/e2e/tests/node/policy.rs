@@ -5,6 +5,7 @@ mod flows;
 mod limits;
 mod locality;
 mod shares;
+mod slow_start;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use e2e::{Outcome, Probe, Protocol, ensure, within};
 use libtest_mimic::Trial;
 use serde_json::{Map, Value};
 
+pub(crate) use self::slow_start::Growth;
 use crate::case;
 use crate::stage::{Stage, own_configuration};
 
@@ -26,7 +28,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Every annotation is allowed.
 const ALLOWED: &str = "allowedAnnotations: [scheduler, schedulerFlags, weights, locality, \
-     connectionLimits, onePacket, affinityPrefix, drainTimeout, udpDrainTimeout]";
+     connectionLimits, onePacket, affinityPrefix, drainTimeout, udpDrainTimeout, slowStart]";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -66,6 +68,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "policy::changes_take_effect_and_break_no_connection",
             changes::live,
         ),
+        case(
+            "policy::a_new_endpoint_starts_slowly",
+            slow_start::of_a_new_endpoint,
+        ),
     ]
 }
 
@@ -75,7 +81,7 @@ fn configuration(fields: &[&str]) -> String {
 }
 
 /// Returns the Service with annotations `kube-ipvs.io/NAME`.
-fn annotated(mut service: Value, annotations: &[(&str, &str)]) -> Value {
+pub(crate) fn annotated(mut service: Value, annotations: &[(&str, &str)]) -> Value {
     let annotations: Map<String, Value> = (annotations.iter())
         .map(|(name, value)| (format!("kube-ipvs.io/{name}"), (*value).into()))
         .collect();

@@ -10,7 +10,7 @@ use planner::{EndpointExplanation, PortExplanation, ServedSite, ServiceExplanati
 
 use super::places::address_text;
 use super::scene::Scene;
-use crate::schema::{ExplainedDrain, ExplainedEndpoint};
+use crate::schema::{ExplainedDrain, ExplainedEndpoint, ExplainedSlowStart};
 
 /// Returns every endpoint of every slice, and real servers that are no endpoints.
 pub(super) fn of(scene: &Scene, explained: &ServiceExplanation) -> Vec<ExplainedEndpoint> {
@@ -116,7 +116,7 @@ fn with_real_server(
     };
     let (mut weights, mut missing) = (Vec::new(), 0);
     let (mut active, mut inactive) = (0, 0);
-    let mut drain = None;
+    let (mut drain, mut slow_start) = (None, None);
     for site in servers {
         let key = site.virtual_server.key;
         let wanted = site.frontend.backends.binary_search(&backend).is_ok();
@@ -128,6 +128,13 @@ fn with_real_server(
         if let Some(connections) = live.connections.get(&(key, real)) {
             active += u64::from(connections.active);
             inactive += u64::from(connections.inactive);
+        }
+        if let Some(known) = scene.slow_start(&key, &real).filter(|_| wanted) {
+            slow_start.get_or_insert_with(|| ExplainedSlowStart {
+                weight: known.weight,
+                full_weight: known.full_weight,
+                ends: known.ends.clone(),
+            });
         }
         if !wanted && found.weight == 0 {
             let known = scene.drain(&key, &real);
@@ -144,6 +151,7 @@ fn with_real_server(
         weights: Some(weights),
         missing: Some(missing),
         drain,
+        slow_start,
         ..row
     }
 }

@@ -18,7 +18,7 @@ use crate::grouping::{Changes, Selection};
 use crate::input::facts::unreachable;
 use crate::input::view::View;
 use crate::input::{Input, daemon, live};
-use crate::schema::{DaemonChange, Drain, Presence, drains};
+use crate::schema::{DaemonChange, DaemonSlowStart, Drain, Presence, drains};
 use crate::style;
 
 /// Live tables that a command uses.
@@ -39,6 +39,8 @@ pub(super) struct Scene {
     unreachable: Option<BTreeSet<IpAddr>>,
     /// Drains that kube-ipvsd reports, by virtual server and real server.
     drains: BTreeMap<(String, String), Drain>,
+    /// Slow starts that kube-ipvsd reports, by virtual server and real server.
+    slow_starts: BTreeMap<(String, String), DaemonSlowStart>,
     /// Address of kube-ipvsd, if it answers.
     daemon: Option<SocketAddr>,
 }
@@ -80,11 +82,13 @@ impl Scene {
             live: state.into_inner(),
             unreachable: None,
             drains: BTreeMap::new(),
+            slow_starts: BTreeMap::new(),
             daemon,
         };
         let live = scene.live().filter(|_| reads_kernel);
         scene.unreachable = live.map(unreachable);
         scene.ask_drains();
+        scene.ask_slow_starts();
         Ok(scene)
     }
 
@@ -104,6 +108,24 @@ impl Scene {
                 ));
                 self.daemon = None;
             }
+        }
+    }
+
+    /// Asks for the times of slow starts, if kube-ipvsd answered so far and a Service has a policy
+    /// that may lead to one.
+    fn ask_slow_starts(&mut self) {
+        let mut policies = self.input().desired.policies.values();
+        let Some(address) = self
+            .daemon
+            .filter(|_| policies.any(|policy| policy.slow_start.is_some()))
+        else {
+            return;
+        };
+        match daemon::slow_starts(address) {
+            Ok(found) => self.slow_starts = found.by_name(),
+            Err(problem) => style::note(&format!(
+                "kube-ipvsd at {address} does not report its slow starts: {problem}; their times are unknown"
+            )),
         }
     }
 
@@ -195,6 +217,16 @@ impl Scene {
     /// Returns the drain of a real server that kube-ipvsd reports.
     pub(super) fn drain(&self, server: &impl ToString, real: &impl ToString) -> Option<&Drain> {
         self.drains.get(&(server.to_string(), real.to_string()))
+    }
+
+    /// Returns the slow start of a real server that kube-ipvsd reports.
+    pub(super) fn slow_start(
+        &self,
+        server: &impl ToString,
+        real: &impl ToString,
+    ) -> Option<&DaemonSlowStart> {
+        self.slow_starts
+            .get(&(server.to_string(), real.to_string()))
     }
 
     /// Returns the last change that kube-ipvsd made for `service`. A failure is a note on standard

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::Snapshot;
-use model::policy::FailedTargets;
+use planner::EndpointStates;
 use sources::PodAddresses;
 use sources::config::Resolved;
 
@@ -58,14 +58,14 @@ fn check_reading(pause: Option<Duration>, readings: &[&[&str]], expected: &[&str
     let mut node = Node {
         config: Resolved::default(),
         state: None,
-        failed: FailedTargets::new(),
+        endpoints: EndpointStates::default(),
     };
     let desired = Input::compile(
         cluster(),
         Node {
             config: Resolved::default(),
             state: None,
-            failed: FailedTargets::new(),
+            endpoints: EndpointStates::default(),
         },
     )
     .desired;

@@ -4,7 +4,7 @@ use super::SHOWN;
 use super::places::more;
 use crate::output::at_port;
 use crate::output::servers::table;
-use crate::schema::{ExplainedEndpoint, PodEndpoint, ServiceExplanation};
+use crate::schema::{ExplainedEndpoint, ExplainedSlowStart, PodEndpoint, ServiceExplanation};
 
 const TITLES: [&str; 9] = [
     "PORT", "ENDPOINT", "NODE", "SLICE", "USED", "WEIGHT", "ACTIVE", "INACTIVE", "REASON",
@@ -95,6 +95,16 @@ fn reason(endpoint: &ExplainedEndpoint) -> String {
         None | Some(0) => {}
         Some(1) => text.push_str("; missing in 1 virtual server"),
         Some(missing) => text.push_str(&format!("; missing in {missing} virtual servers")),
+    }
+    if let Some(ExplainedSlowStart {
+        weight,
+        full_weight,
+        ends,
+    }) = &endpoint.slow_start
+    {
+        text.push_str(&format!(
+            "; slow start: weight {weight} of {full_weight} until {ends}"
+        ));
     }
     if let Some(drain) = &endpoint.drain {
         text.push_str("; draining");

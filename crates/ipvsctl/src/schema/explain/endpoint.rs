@@ -42,6 +42,8 @@ pub struct ExplainedEndpoint {
     pub inactive_connections: Option<u64>,
     /// The drain of the real server; null if it does not drain.
     pub drain: Option<ExplainedDrain>,
+    /// The slow start of the real server; null if its weight does not grow.
+    pub slow_start: Option<ExplainedSlowStart>,
 }
 
 /// The drain of a real server.
@@ -52,6 +54,19 @@ pub struct ExplainedDrain {
     pub since: Option<String>,
     /// Time of the deletion at the latest, RFC 3339; null if it is unknown or if there is none.
     pub deadline: Option<String>,
+}
+
+/// The slow start of a real server, as kube-ipvsd reports it. If the virtual servers of the endpoint
+/// differ, it is that of the first one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainedSlowStart {
+    /// Current weight.
+    pub weight: u32,
+    /// Weight at the end.
+    pub full_weight: u32,
+    /// Time of the end, RFC 3339.
+    pub ends: String,
 }
 
 /// An endpoint with the Service that it belongs to.

@@ -49,6 +49,7 @@ impl Status {
             Report::Audited
             | Report::Drift(_)
             | Report::ChecksWanted(_)
+            | Report::SlowStartsSkipped(_)
             | Report::DeletionsWithheld(_) => {}
         }
     }
@@ -78,6 +79,7 @@ impl Status {
         self.drains = (drains.iter().take(MOST_DRAINS))
             .map(|(key, drain)| DrainStatus::of(key, drain, now))
             .collect();
+        self.counts.slow_starts = reconciler.ramps().len();
         self.counts.failing_entries = reconciler.failing();
         self.counts.large_services_waiting = reconciler.large_services();
         self.counts.entries_waiting = reconciler.pending_entries();
@@ -143,7 +145,7 @@ impl FailingReading {
 }
 
 /// Converts `instant` to wall-clock time as RFC 3339.
-fn time_of(instant: Instant, now: Moment) -> String {
+pub(in crate::http) fn time_of(instant: Instant, now: Moment) -> String {
     let span = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
     let ahead = span(instant.saturating_duration_since(now.instant));
     let ago = span(now.instant.saturating_duration_since(instant));

@@ -20,6 +20,7 @@ use crate::http::{Limits, Request, health_pages, metrics_pages};
 fn pages() -> metrics_pages::Pages {
     metrics_pages::Pages {
         checks: Default::default(),
+        slow_starts: Default::default(),
         metrics: metrics(),
         status: Arc::default(),
         changes: ChangeLog::default(),

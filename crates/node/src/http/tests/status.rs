@@ -52,6 +52,7 @@ fn the_text_shows_everything() {
             health_checks: 2,
             failing_entries: 1,
             draining_real_servers: 1,
+            slow_starts: 2,
             large_services_waiting: 1,
             entries_waiting: 4_000,
         },

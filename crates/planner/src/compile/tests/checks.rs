@@ -11,7 +11,7 @@ use model::policy::{Annotation, CheckTarget, FailedTargets, PolicyField};
 use model::{ClusterEvent, NodeState, Object};
 
 use crate::testing::{Scene, cluster, config, deleted, endpoint, service, slice, texts};
-use crate::{Compiler, EndpointVerdict, compile_with_claims};
+use crate::{Compiler, EndpointStates, EndpointVerdict, compile_with_claims};
 
 const ADDRESSES: [&str; 4] = ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4"];
 
@@ -289,7 +289,11 @@ fn a_full_compilation_with_the_same_failures_agrees() {
     let failed: FailedTargets = scene.compiler.failed_targets().clone();
     assert_eq!(failed.len(), 2);
     let node = NodeState::default();
-    let (desired, findings, claims) = compile_with_claims(&scene.state, &node, &checking(), failed);
+    let states = EndpointStates {
+        failed,
+        ..EndpointStates::default()
+    };
+    let (desired, findings, claims) = compile_with_claims(&scene.state, &node, &checking(), states);
     assert_eq!(desired, *scene.compiler.desired());
     assert!(findings.iter().eq(scene.compiler.findings()));
 

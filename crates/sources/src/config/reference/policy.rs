@@ -148,6 +148,35 @@ kube-ipvs.io/health-check: type=http, path=/healthz, interval=2s, timeout=1s, fa
 
 [Operations](../operations.md#health-checks-of-endpoints) describes metrics and Events.
 
+## Slow start
+
+With `slowStart` an endpoint that begins to get connections starts with a tenth of its weight and gets a
+tenth more after each ninth of the time, so that it can warm up. That holds for a new endpoint, one that
+is ready again, one whose health check recovered, and one whose weight was 0.
+
+```yaml
+kube-ipvs.io/scheduler: wlc
+kube-ipvs.io/slow-start: 30s
+```
+
+* It acts with `wrr`, `wlc`, `sed`, `nq` and `twos`. With other schedulers endpoints start with their full
+  weight (KIV0130). `nq` gives an idle endpoint the next connection whatever its weight.
+* All weights of the Service are multiplied by ten, or by less if a weight could exceed 256: with
+  `weights: default=100` by two. The shares stay the same. A weight that is 1 in the kernel, beside one of
+  more than 128, has no smaller one to start with.
+* An endpoint relieves others only if there are others: while no endpoint of a virtual server has its full
+  weight, those that are furthest get it. A new Service and its only endpoint start with full weights.
+* A weight of 0 stays 0. A changed time applies to endpoints that are in a slow start, and lowers no
+  weight. `slow-start: \"0\"` turns off what `servicePolicies` set.
+* Every node has its own slow starts. After a restart of kube-ipvsd all endpoints have their full weights.
+* Steps are made each 0.5 s, for all Services together. At most 4,096 real servers of a node are in a slow
+  start; further ones start with their full weight
+  (`kubeipvs_slow_starts_skipped_total`).
+* While endpoints start slowly the others have more load. In a roll-out choose a time below the pause
+  between two endpoints (`minReadySeconds`).
+* `ipvsctl explain svc NAMESPACE/NAME` shows the weight of an endpoint in a slow start, and when it is
+  full. `/slowstarts` of the metrics address lists all.
+
 ## Limits
 
 * A weight and a factor are at most 256, and so is their product in the kernel: greater products are

@@ -40,6 +40,10 @@ const ANNOTATIONS: &[(&str, &str)] = &[
     ),
     ("health-check", "type=http, panicThreshold=1"),
     ("health-check", "type=ping"),
+    ("forwarding", "direct"),
+    ("forwarding", "masquerade"),
+    ("forwarding", "method=tunnel, type=gue, port=6080"),
+    ("forwarding", "method=tunnel, type=gue"),
     ("no-such-field", "1"),
 ];
 

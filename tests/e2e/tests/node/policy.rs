@@ -2,6 +2,7 @@
 
 mod changes;
 mod flows;
+mod forwarding;
 mod limits;
 mod locality;
 mod shares;
@@ -26,7 +27,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Every annotation is allowed.
 const ALLOWED: &str = "allowedAnnotations: [scheduler, schedulerFlags, weights, locality, \
-     connectionLimits, onePacket, affinityPrefix, drainTimeout, udpDrainTimeout]";
+     connectionLimits, onePacket, affinityPrefix, drainTimeout, udpDrainTimeout, forwarding]";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -65,6 +66,18 @@ pub(crate) fn trials() -> Vec<Trial> {
         case(
             "policy::changes_take_effect_and_break_no_connection",
             changes::live,
+        ),
+        case(
+            "policy::direct_endpoints_answer_the_client_themselves",
+            forwarding::direct,
+        ),
+        case(
+            "policy::tunnels_of_every_kind_reach_their_endpoint",
+            forwarding::tunnels,
+        ),
+        case(
+            "policy::source_ranges_apply_to_direct_routing",
+            forwarding::source_ranges,
         ),
     ]
 }

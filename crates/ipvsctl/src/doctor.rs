@@ -5,6 +5,7 @@
 //! | [`facts`] | none: the collected facts |
 //! | `kernel` | IPVS, modules, settings, the connection tracker |
 //! | `idle` | timeouts of idle connections (deviation D19) |
+//! | `forwarding` | direct routing and tunnels |
 //! | `drift` | differences between the desired and the live tables |
 //! | `tables` | the device, virtual servers, sets, draining real servers |
 //! | `filter` | the packet filter, leftovers |
@@ -15,6 +16,7 @@ mod daemon;
 mod drift;
 pub mod facts;
 mod filter;
+mod forwarding;
 mod idle;
 mod kernel;
 mod process;
@@ -153,7 +155,7 @@ impl Diagnosis {
 type Check = fn(&NodeFacts) -> Vec<Diagnosis>;
 
 /// Every check, in the order of the report.
-const CHECKS: [Check; 26] = [
+const CHECKS: [Check; 27] = [
     kernel::ipvs,
     process::state,
     drift::tables,
@@ -171,6 +173,7 @@ const CHECKS: [Check; 26] = [
     kernel::tracked,
     idle::tcp,
     idle::udp,
+    forwarding::endpoints,
     tables::drains,
     tables::sets,
     tables::others,

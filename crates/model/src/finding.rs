@@ -149,6 +149,8 @@ pub enum Code {
     EndpointFailed,
     /// KIV0133: so many endpoints fail the health check that all are used.
     HealthCheckPanic,
+    /// KIV0138: endpoints of a Service cannot get packets that keep the virtual address.
+    ForwardingNotUsed,
     /// KIV0140: a setting of a VirtualServer cannot be programmed.
     InvalidVirtualServer,
     /// KIV0141: a real server of a VirtualServer cannot be programmed.
@@ -189,7 +191,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in order.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -223,6 +225,7 @@ impl Code {
         Self::EndpointNotChecked,
         Self::EndpointFailed,
         Self::HealthCheckPanic,
+        Self::ForwardingNotUsed,
         Self::InvalidVirtualServer,
         Self::InvalidRealServer,
         Self::NoRealServer,
@@ -280,6 +283,7 @@ impl Code {
             Self::EndpointNotChecked => "KIV0131",
             Self::EndpointFailed => "KIV0132",
             Self::HealthCheckPanic => "KIV0133",
+            Self::ForwardingNotUsed => "KIV0138",
             Self::InvalidVirtualServer => "KIV0140",
             Self::InvalidRealServer => "KIV0141",
             Self::NoRealServer => "KIV0142",
@@ -328,6 +332,7 @@ impl Code {
             | Self::EndpointNotChecked
             | Self::EndpointFailed
             | Self::HealthCheckPanic
+            | Self::ForwardingNotUsed
             | Self::PortHasNoEffect
             | Self::UnknownNode
             | Self::NoLocalDetection

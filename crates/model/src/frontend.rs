@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use ipvs::{AddressFamily, Protocol};
+use ipvs::{AddressFamily, Forwarding, Protocol};
 
 use crate::cluster::TrafficPolicy;
 use crate::names::ServicePortName;
@@ -45,6 +45,9 @@ pub struct Frontend {
     pub backends: Vec<Backend>,
     /// Weights of `backends`, in their order; `None` if every weight is 1.
     pub weights: Option<Vec<u32>>,
+    /// Forwarding methods of `backends`, in their order; `None` if all are masqueraded by the traffic
+    /// policy. Otherwise packets keep the client's address.
+    pub forwarding: Option<Vec<Forwarding>>,
     /// Endpoints of a UDP port that terminate and still serve, in the same order. They keep their
     /// existing flows; they get new ones only if they are among `backends` too.
     pub finishing: Arc<[Backend]>,

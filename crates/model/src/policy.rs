@@ -5,6 +5,7 @@
 //! `docs/reference/policy.md` describes it for operators.
 
 mod check;
+mod forwarding;
 mod pattern;
 mod rule;
 mod slow_start;
@@ -21,6 +22,7 @@ pub use self::check::{
     CheckTarget, EndpointCheck, FailedTargets, GrpcProbe, HttpProbe, HttpsProbe, OnFailure,
     Payload, Probe, ProbeKind, UdpProbe, Verify, is_authority_name,
 };
+pub use self::forwarding::ForwardingMethod;
 pub use self::pattern::Pattern;
 pub use self::rule::{LabelSelector, PolicyRule, Requirement};
 pub use self::slow_start::{RampStep, Ramps, SlowStart, is_gradual};
@@ -196,15 +198,22 @@ fields! {
     /// Time over which the weight of an endpoint that begins to get connections grows in ten steps,
     /// from a tenth to its full weight.
     SlowStart slow_start: SlowStart = "slowStart", "slow-start";
+
+    /// Forwarding method of packets to external and load-balancer addresses, for endpoints that are
+    /// not on this node. `direct` sends the unchanged packet to the endpoint's link-layer address,
+    /// `tunnel` encapsulates it; the endpoint answers the client itself, from the virtual address.
+    Forwarding forwarding: ForwardingMethod = "forwarding", "forwarding";
 }
 
 impl PolicyField {
     /// Returns the fields that a Service may set unless the administrator says otherwise: all but
-    /// the health check, by which a Service makes nodes send packets.
+    /// those by which a Service makes nodes send packets of another kind than its clients' to its
+    /// endpoints: probes, and packets that keep the virtual address or are encapsulated.
     #[must_use]
     pub fn allowed_by_default() -> BTreeSet<Self> {
+        let sends = [Self::HealthCheck, Self::Forwarding];
         let fields = Self::ALL.iter().copied();
-        fields.filter(|field| *field != Self::HealthCheck).collect()
+        fields.filter(|field| !sends.contains(field)).collect()
     }
 
     /// Returns the field with this name in a file.

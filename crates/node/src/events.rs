@@ -71,6 +71,7 @@ pub fn reason(code: Code) -> &'static str {
         Code::EndpointNotChecked => "EndpointNotChecked",
         Code::EndpointFailed => "EndpointFailed",
         Code::HealthCheckPanic => "HealthCheckPanic",
+        Code::ForwardingNotUsed => "ForwardingMethodNotUsed",
         Code::InvalidVirtualServer => "InvalidVirtualServer",
         Code::InvalidRealServer => "InvalidRealServer",
         Code::NoRealServer => "NoRealServer",

@@ -63,12 +63,13 @@ impl Claim {
 
 /// Returns the kernel entries that `frontend` needs.
 pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
-    let weights = frontend.weights.as_deref();
+    let (weights, methods) = (frontend.weights.as_deref(), frontend.forwarding.as_deref());
     let limits = (frontend.service_policy.as_ref()).and_then(|policy| policy.connection_limits);
     let backends = frontend.backends.iter().enumerate();
     let real_servers = RealServers::from_iter(backends.map(|(index, backend)| {
         let weight = weights.map_or(1, |weights| weights[index]);
-        real_server(*backend, weight, limits)
+        let method = methods.map_or(Forwarding::Masquerade, |methods| methods[index]);
+        real_server(*backend, method, weight, limits)
     }));
     let finishing: Vec<RealServerKey> = (frontend.finishing.iter())
         .filter(|backend| frontend.backends.binary_search(backend).is_err())
@@ -152,10 +153,15 @@ fn persistence_timeout(affinity: Duration) -> Duration {
     Duration::from_secs(affinity.as_secs().clamp(1, u64::from(u32::MAX)))
 }
 
-fn real_server(backend: Backend, weight: u32, limits: Option<ConnectionLimits>) -> RealServer {
+fn real_server(
+    backend: Backend,
+    forwarding: Forwarding,
+    weight: u32,
+    limits: Option<ConnectionLimits>,
+) -> RealServer {
     RealServer {
         key: real_server_key(backend),
-        forwarding: Forwarding::Masquerade,
+        forwarding,
         weight,
         upper_threshold: limits.map_or(0, |limits| limits.upper),
         lower_threshold: limits.map_or(0, |limits| limits.lower),

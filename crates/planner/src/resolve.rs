@@ -5,6 +5,7 @@ mod addresses;
 mod answers;
 mod checks;
 mod endpoints;
+mod forwarding;
 mod health;
 mod limits;
 mod policy;
@@ -34,6 +35,7 @@ use self::addresses::Addresses;
 pub(crate) use self::addresses::reserved_kind;
 pub(crate) use self::checks::{CheckNotes, Checks};
 use self::endpoints::{Candidates, Skips};
+use self::forwarding::{ForwardingNotes, Method};
 use self::health::LocalReady;
 pub(crate) use self::limits::outside_addresses;
 use self::limits::{Budget, Demand};
@@ -60,8 +62,9 @@ pub(crate) struct Resolved {
     pub(crate) health_check: Option<HealthCheck>,
     /// Policies `Local` without an endpoint on this node.
     pub(crate) without_local: WithoutLocal,
-    /// Requested addresses and ports at which the Service is not served, and the port of its health
-    /// check. No frontend shows that the Service depends on them.
+    /// Requested addresses and ports at which the Service is not served, the port of its health check,
+    /// and endpoints that must not be addresses of nodes. No frontend shows that the Service depends
+    /// on them.
     pub(crate) unserved: BTreeSet<NodeResource>,
     /// Policy of the Service; `None` if it sets nothing.
     pub(crate) policy: Option<Arc<ServicePolicy>>,
@@ -166,6 +169,7 @@ fn resolve_with(
     limits::cut_local_endpoints(service, config.service_limits, local, findings);
     resolved.unserved = notes.refusals.report(service, findings);
     (resolved.unserved).extend(resolver.addresses.refused());
+    (resolved.unserved).extend((notes.forwarding).report(service, &origins, findings));
     if ports.is_empty() {
         (resolved.unserved).extend(resolver.addresses.cluster_ips().map(NodeResource::Address));
     }
@@ -225,6 +229,7 @@ struct Notes {
     refusals: Refusals,
     budget: Budget,
     checks: CheckNotes,
+    forwarding: ForwardingNotes,
     /// Decisions for an explanation; `None` if no explanation is requested.
     decisions: Option<Decisions>,
 }
@@ -328,6 +333,7 @@ impl Resolver<'_> {
         let choice = candidates.choose(self.service, external, name, zone);
         let policy = self.policy.as_deref();
         let checks = Checks::of(policy, port.protocol, self.config, &self.node.failed);
+        let method = Method::of(policy, &candidates, self.node);
         let weights = |backends: &[Backend]| {
             candidates.weights(backends, policy?, name, zone, self.scheduler())
         };
@@ -372,6 +378,9 @@ impl Resolver<'_> {
                 continue;
             }
             (notes.policies).note(site.kind, family, lacks_local && choice.anywhere);
+            let method = (method.as_ref()).filter(|method| {
+                method.suits(&site, policy, port, backends, &mut notes.forwarding)
+            });
             let weighted = (backends.to_vec(), weights(backends));
             let (backends, weights) = match checks {
                 Some(checks) => checks.apply(port, weighted, &mut notes.checks),
@@ -390,6 +399,7 @@ impl Resolver<'_> {
                 lacks_local,
                 sources: sources.clone(),
                 weights,
+                forwarding: method.map(|method| method.methods(&backends)),
                 backends,
                 finishing: finishing.clone(),
             });

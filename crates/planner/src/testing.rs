@@ -181,6 +181,7 @@ pub(crate) fn frontend(kind: FrontendKind) -> Frontend {
         affinity: None,
         service_policy: None,
         weights: None,
+        forwarding: None,
         bind: true,
         policy: TrafficPolicy::Cluster,
         lacks_local: false,

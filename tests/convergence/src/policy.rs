@@ -46,6 +46,10 @@ const ANNOTATIONS: &[(&str, &str)] = &[
     ("slow-start", "3s"),
     ("slow-start", "0"),
     ("slow-start", "1d"),
+    ("forwarding", "direct"),
+    ("forwarding", "masquerade"),
+    ("forwarding", "method=tunnel, type=gue, port=6080"),
+    ("forwarding", "method=tunnel, type=gue"),
     ("no-such-field", "1"),
 ];
 

@@ -1,9 +1,12 @@
 //! Laws of policies of Services.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use convergence::cluster::{cluster, configs, node_state, objects};
+use ipset::{Entry, SetName};
+use ipvs::{AddressFamily, Forwarding, VirtualServerKey};
 use model::finding::Code;
+use model::sets::{SetKind, service_entry};
 use model::{Desired, NodeConfig, Object};
 use planner::compile;
 use proptest::prelude::*;
@@ -21,6 +24,30 @@ fn without_annotations(objects: &[Object]) -> Vec<Object> {
         .collect()
 }
 
+/// Returns the entries of all sets, without the decision whether packets keep the client's address.
+fn without_client_addresses(desired: &Desired) -> BTreeMap<SetName, BTreeSet<Entry>> {
+    let mut sets: BTreeMap<SetName, BTreeSet<Entry>> = BTreeMap::new();
+    for (name, set) in &desired.tables.sets {
+        let is = |kind: SetKind| {
+            AddressFamily::ALL
+                .into_iter()
+                .find(|of| kind.name(*of) == *name)
+        };
+        if is(SetKind::LoadBalancerLocal)
+            .or(is(SetKind::NoLocalEndpoint))
+            .is_some()
+        {
+            continue;
+        }
+        let name = match is(SetKind::ExternalIpLocal) {
+            Some(family) => SetKind::ExternalIp.name(family),
+            None => name.clone(),
+        };
+        sets.entry(name).or_default().extend(&set.entries);
+    }
+    sets
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 300,
@@ -30,7 +57,7 @@ proptest! {
 
     /// Policies decide about shares, limits and drains. They leave the addresses, the endpoints and
     /// the rules as they are, and never keep every endpoint from new connections unless the
-    /// Service's own weights are all 0.
+    /// Service's own weights are all 0. Only a forwarding method changes the sets.
     #[test]
     fn policies_keep_every_endpoint(
         objects in objects(), node in node_state(), config in configs(),
@@ -39,7 +66,11 @@ proptest! {
         let without = NodeConfig { service_policies: Vec::new(), ..config.clone() };
         let with = compile(&cluster(objects), &node, &config).0;
         let without = compile(&cluster(plain), &node, &without).0;
-        prop_assert_eq!(&with.tables.sets, &without.tables.sets);
+        let sets = [&with, &without].map(without_client_addresses);
+        prop_assert_eq!(&sets[0], &sets[1]);
+        if with.policies.values().all(|policy| policy.forwarding.is_none()) {
+            prop_assert_eq!(&with.tables.sets, &without.tables.sets);
+        }
         prop_assert_eq!(&with.tables.rules, &without.tables.rules);
         prop_assert_eq!(&with.tables.addresses, &without.tables.addresses);
         prop_assert_eq!(&with.owners, &without.owners);
@@ -57,6 +88,36 @@ proptest! {
                         || entry.real_servers.values().any(|real| real.weight > 0),
                     "{:?}", policy
                 );
+            }
+        }
+    }
+
+    /// Packets to cluster IPs, and to endpoints of this node, are always rewritten. Other packets keep
+    /// the client's address exactly if they are not rewritten, and then only at the endpoint's port.
+    #[test]
+    fn unrewritten_packets_keep_client_and_port(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let desired = compile(&cluster(objects), &node, &config).0;
+        for (key, entry) in &desired.tables.virtual_servers {
+            let VirtualServerKey::Address { port, .. } = *key else { continue };
+            let Some(owner) = desired.owners.virtual_servers.get(key) else { continue };
+            if owner.service.is_virtual_server() {
+                continue;
+            }
+            for real in entry.real_servers.values() {
+                if real.forwarding == Forwarding::Masquerade {
+                    continue;
+                }
+                prop_assert_eq!(real.key.port, port);
+                prop_assert_eq!(real.validate(key), Ok(()));
+                prop_assert!(!node.addresses().any(|own| own == real.key.address));
+                let entry = service_entry(*key);
+                let masquerades = [SetKind::ClusterIp, SetKind::ExternalIp].iter().any(|kind| {
+                    let set = desired.tables.sets.get(&kind.name(key.family()));
+                    set.is_some_and(|set| set.entries.contains(&entry))
+                });
+                prop_assert!(!masquerades, "{} is masqueraded and not rewritten", key);
             }
         }
     }

@@ -18,6 +18,7 @@
 //! All of this needs root and a kernel with IPVS: `cargo xtask vm`.
 
 mod api;
+mod backend;
 mod connection;
 mod container;
 mod conversation;
@@ -49,6 +50,7 @@ mod wire;
 mod world;
 
 pub use api::{ApiServer, Path};
+pub use backend::{Backend, LINK};
 pub use connection::{Kept, LongLived};
 pub use container::image;
 pub use conversation::Conversation;

@@ -26,6 +26,8 @@ Services, leftovers of kube-proxy's other modes
   - IPVS, kernel modules, kernel settings, bridges
   - fill levels of the connection tracker and of the sets
   - idle timeouts against TCP keepalive, draining real servers
+  - direct routing and tunnels: whether the kernel knows the tunnels, and whether clients on this node get \
+answers
 
 Examples:
   sudo ipvsctl doctor

@@ -49,6 +49,9 @@ pub struct NodeFacts {
     pub modules: BTreeMap<String, Presence>,
     /// Linux bridges of the node.
     pub bridges: BTreeSet<Name>,
+    /// Checks of the sources of IPv4 packets, by interface other than the loopback and dummy devices.
+    /// Empty if unknown.
+    pub source_checks: BTreeMap<String, SourceCheck>,
     /// The packet filter.
     pub filter: FilterFacts,
     /// Service proxies that answer, each once.
@@ -59,6 +62,25 @@ pub struct NodeFacts {
     pub kube_proxies: Vec<ProcessFacts>,
     /// Answers of kube-ipvsd.
     pub daemon: DaemonFacts,
+}
+
+/// Check of the source of IPv4 packets that arrive at an interface. Each value is the one in effect,
+/// from the interface's setting and that of `all` (`include/linux/inetdevice.h`, Linux 6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceCheck {
+    /// True if addresses of the node are accepted as sources (`accept_local`).
+    pub accept_local: bool,
+    /// Reverse path filter (`rp_filter`): 0 off, 1 strict, 2 loose.
+    pub rp_filter: u8,
+}
+
+impl SourceCheck {
+    /// Returns true if packets whose source is an address on the dummy device are accepted. The
+    /// strict filter expects them from that device.
+    #[must_use]
+    pub fn accepts_own(self) -> bool {
+        self.accept_local && self.rp_filter != 1
+    }
 }
 
 /// Desired tables of a node, compared with the live ones.

@@ -99,6 +99,7 @@ pub(super) fn healthy() -> NodeFacts {
             ("xt_set".to_owned(), Presence::Loadable),
         ]),
         bridges: BTreeSet::new(),
+        source_checks: BTreeMap::new(),
         filter: FilterFacts {
             unreadable: None,
             used: Some((variant, "iptables-nft 1.8.9".to_owned())),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use kernel::linux::leftovers::Sweeper;
 use kernel::linux::{Presence, bridges, holders_of_our_chains, presence, setting};
 use kernel::{Kernel, ObserveError, OpenError};
-use model::{NodeConfig, Scope, Snapshot, chain};
+use model::{DEVICE, NodeConfig, Scope, Snapshot, chain};
 use sources::proxy::{self, Running};
 
 use super::cluster::Cluster;
@@ -21,7 +21,9 @@ use super::node::{Node, on_loopback};
 use super::running::{self, State};
 use super::{Input, daemon, live};
 use crate::cli::{NodeArgs, Source};
-use crate::doctor::facts::{Compared, DaemonFacts, FilterFacts, HealthFacts, NodeFacts, SETTINGS};
+use crate::doctor::facts::{
+    Compared, DaemonFacts, FilterFacts, HealthFacts, NodeFacts, SETTINGS, SourceCheck,
+};
 use crate::error::Error;
 
 /// Modules of rules and sets. Those of schedulers are added to them.
@@ -38,6 +40,9 @@ const MODULES: [&str; 11] = [
     "xt_mark",
     "xt_set",
 ];
+
+/// Directory with the IPv4 settings of each interface.
+const CONF: &str = "/proc/sys/net/ipv4/conf";
 
 /// Pause before the second reading of a node whose tables differ.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -105,6 +110,7 @@ pub fn observe(
         settings: of_names(),
         modules: modules(&node.config.node),
         bridges: bridges().map_err(Error::Observe)?,
+        source_checks: source_checks(Path::new(CONF)),
         filter,
         daemon: DaemonFacts {
             metrics: configured.map(on_loopback),
@@ -246,6 +252,31 @@ fn of_names() -> BTreeMap<&'static str, String> {
     let values = SETTINGS.into_iter();
     values
         .filter_map(|name| Some((name, setting(name)?)))
+        .collect()
+}
+
+/// Reads how each interface checks the sources of IPv4 packets from the directory `conf`. Names of
+/// interfaces may contain dots, so that these settings have no dotted names.
+#[must_use]
+pub fn source_checks(conf: &Path) -> BTreeMap<String, SourceCheck> {
+    let value = |interface: &str, name: &str| -> Option<u8> {
+        let text = std::fs::read_to_string(conf.join(interface).join(name)).ok()?;
+        text.trim().parse().ok()
+    };
+    let names = std::fs::read_dir(conf).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter(|name| !["all", "default", "lo", DEVICE].contains(&&**name))
+        .filter_map(|name| {
+            let of_both = |setting| Some([value("all", setting)?, value(&name, setting)?]);
+            let [accept, accept_here] = of_both("accept_local")?;
+            let [filter, filter_here] = of_both("rp_filter")?;
+            let check = SourceCheck {
+                accept_local: accept != 0 || accept_here != 0,
+                rp_filter: filter.max(filter_here),
+            };
+            Some((name, check))
+        })
         .collect()
 }
 

@@ -80,6 +80,7 @@ pub fn title(code: Code) -> &'static str {
         Code::EndpointNotChecked => "an endpoint cannot be probed for a health check",
         Code::EndpointFailed => "an endpoint fails its health check",
         Code::HealthCheckPanic => "too many endpoints fail their health check",
+        Code::ForwardingNotUsed => "endpoints cannot get packets that keep the virtual address",
         Code::InvalidVirtualServer => "a VirtualServer cannot be programmed",
         Code::InvalidRealServer => "a real server of a VirtualServer cannot be programmed",
         Code::NoRealServer => "a VirtualServer has no real server for new connections",
@@ -251,7 +252,7 @@ fn meaning(code: Code) -> &'static str {
         Code::PolicyWithoutEffect => {
             "The field is valid, and changes nothing beside the rest of the Service: weights with a scheduler that does not \
              use them, flags of another scheduler, an affinity prefix without `sessionAffinity: ClientIP`, one packet \
-             scheduling without a UDP port. Change the other field, or remove the annotation."
+             scheduling without a UDP port, a forwarding method without external or load-balancer addresses. Change the other field, or remove the annotation."
         }
         Code::EndpointNotChecked => {
             "The Service has a health check, and an endpoint is outside `healthChecks.networks` of the configuration, which \
@@ -270,6 +271,13 @@ fn meaning(code: Code) -> &'static str {
             "More of the endpoints that get connections fail than `panicThreshold` of the health check allows, so that all \
              endpoints are used: the check itself, or the network of this node, may be at fault. Compare with other nodes, \
              and look at the errors of the endpoints."
+        }
+        Code::ForwardingNotUsed => {
+            "The policy asks for direct routing or a tunnel, and an endpoint on another host cannot get packets that are not \
+             rewritten: it listens at another port than the Service's, which the kernel cannot change in such packets, or it \
+             has an address of a Node, whose own kube-ipvsd has the virtual address too and would balance the packets again. \
+             The packets of an address are masqueraded all alike, so that one such endpoint decides for the port. The \
+             Service is served as without the field. Let the endpoints listen at the Service's port, at addresses of their own."
         }
         Code::InvalidVirtualServer => {
             "The kernel refuses the setting, or it would accept it and handle no packet, or the address would break the \

@@ -290,3 +290,30 @@ fn failed_health_checks_come_from_the_daemon() {
     assert_ne!(object["drift"], json!([]), "{object:#}");
     assert!(!object.to_string().contains("health check failed"));
 }
+
+/// An endpoint whose packets are not rewritten has its method, and a port that cannot have one a
+/// finding.
+#[test]
+fn the_forwarding_method_of_an_endpoint_is_shown() {
+    let policies = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
+                    servicePolicies: [{name: all, policy: {forwarding: {method: tunnel, type: gre}}}]\n";
+    let far = "apiVersion: v1\nkind: Service\nmetadata: {name: far}\n\
+               spec: {clusterIPs: [10.96.7.7], externalIPs: [203.0.113.7], ports: [{port: 8080}]}\n---\n\
+               apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+               metadata: {name: far-1, labels: {kubernetes.io/service-name: far}}\naddressType: IPv4\n\
+               endpoints: [{addresses: [192.0.2.9]}]\nports: [{port: 8080}]\n";
+    let folder = (Folder::new().with("far.yaml", far)).with("policies.yaml", policies);
+    let args = "explain svc far -f far.yaml --node node1 --config policies.yaml --desired";
+    let object = folder.run(&format!("{args} -o json")).json();
+    assert_eq!(object["endpoints"][0]["forwarding"], "Tunnel (gre)");
+    let text = folder.run(args).out;
+    let shown = "ready; Tunnel (gre) at addresses from outside";
+    assert!(text.contains(shown), "{text}");
+    let folder = folder.with(
+        "far.yaml",
+        &far.replace("ports: [{port: 8080}]}", "ports: [{port: 80}]}"),
+    );
+    let object = folder.run(&format!("{args} -o json")).json();
+    assert_eq!(object["endpoints"][0]["forwarding"], json!(null));
+    assert_eq!(object["findings"][0]["code"], "KIV0138");
+}

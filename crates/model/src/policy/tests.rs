@@ -13,8 +13,8 @@ fn read(field: PolicyField, text: &str) -> Result<String, String> {
 #[test]
 fn values_are_written_as_they_are_read() {
     use PolicyField::{
-        AffinityPrefix, ConnectionLimits, DrainTimeout, HealthCheck, Locality, OnePacket,
-        Scheduler, SchedulerFlags, SlowStart, UdpDrainTimeout, Weights,
+        AffinityPrefix, ConnectionLimits, DrainTimeout, Forwarding, HealthCheck, Locality,
+        OnePacket, Scheduler, SchedulerFlags, SlowStart, UdpDrainTimeout, Weights,
     };
     let cases = [
         (Scheduler, " mh ", "mh"),
@@ -51,6 +51,25 @@ fn values_are_written_as_they_are_read() {
             HealthCheck,
             "type=tcp",
             "type=tcp, interval=5s, timeout=1s, rise=2, fall=3, onFailure=quiesce, panicThreshold=50",
+        ),
+        (Forwarding, " masquerade", "masquerade"),
+        (Forwarding, "direct", "direct"),
+        (Forwarding, "method=direct", "direct"),
+        (Forwarding, "tunnel", "method=tunnel, type=ipip"),
+        (
+            Forwarding,
+            "method=tunnel,type=gre,checksum=full",
+            "method=tunnel, type=gre, checksum=full",
+        ),
+        (
+            Forwarding,
+            "checksum=remote,port=6080,type=gue,method=tunnel",
+            "method=tunnel, type=gue, port=6080, checksum=remote",
+        ),
+        (
+            Forwarding,
+            "method=tunnel, type=ipip, checksum=none",
+            "method=tunnel, type=ipip",
         ),
     ];
     for (field, given, written) in cases {
@@ -152,6 +171,62 @@ fn mistakes_name_the_part_that_is_wrong() {
             PolicyField::AffinityPrefix,
             "ipv6=0",
             "ipv6: `0` is not a whole number from 1 to 128",
+        ),
+        (
+            PolicyField::Forwarding,
+            "nat",
+            "`nat` is none of masquerade, direct, tunnel",
+        ),
+        (PolicyField::Forwarding, "", "`` is none of masquerade"),
+        (
+            PolicyField::Forwarding,
+            "type=gre",
+            "needs method=METHOD, one of masquerade, direct, tunnel",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=direct, port=6080",
+            "port is only for method=tunnel",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, type=vxlan",
+            "type: `vxlan` is none of ipip, gre, gue",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, type=gue",
+            "needs port=NUMBER with type=gue",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, type=gue, port=0",
+            "port: `0` is not a whole number from 1 to 65535",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, port=6080",
+            "port is only for type=gue",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, checksum=full",
+            "type=ipip has no checksum=full",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, type=gre, checksum=remote",
+            "type=gre has no checksum=remote",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, type=gre, checksum=crc",
+            "checksum: `crc` is none of none, full, remote",
+        ),
+        (
+            PolicyField::Forwarding,
+            "method=tunnel, mtu=1400",
+            "`mtu` is none of method, type, port, checksum",
         ),
         (PolicyField::DrainTimeout, "5", "`5` is no duration"),
         (

@@ -23,7 +23,12 @@ pub(crate) struct SetEntry {
 
 /// Returns the entries that `frontend` needs.
 pub(super) fn of(frontend: &Frontend) -> Vec<SetEntry> {
-    let local = frontend.policy == TrafficPolicy::Local;
+    // Endpoints on other hosts that get packets as they came answer the client itself.
+    let unrewritten = frontend.forwarding.is_some();
+    let local = frontend.policy == TrafficPolicy::Local || unrewritten;
+    // The node's own packets have the virtual address as their source, to which no other host can
+    // answer.
+    let masquerades_own = frontend.lacks_local || unrewritten;
     let sites = Site {
         frontend,
         entries: Vec::new(),
@@ -33,11 +38,11 @@ pub(super) fn of(frontend: &Frontend) -> Vec<SetEntry> {
         FrontendKind::ExternalIp => sites
             .address(SetKind::ExternalIp, !local)
             .address(SetKind::ExternalIpLocal, local)
-            .address(SetKind::NoLocalEndpoint, frontend.lacks_local),
+            .address(SetKind::NoLocalEndpoint, masquerades_own),
         FrontendKind::LoadBalancerIp => sites
             .address(SetKind::LoadBalancer, true)
             .address(SetKind::LoadBalancerLocal, local)
-            .address(SetKind::NoLocalEndpoint, frontend.lacks_local)
+            .address(SetKind::NoLocalEndpoint, masquerades_own)
             .sources(),
         FrontendKind::NodePort => sites.node_port(local),
     }

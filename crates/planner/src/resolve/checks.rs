@@ -13,12 +13,12 @@ use model::finding::{Code, Finding};
 use model::frontend::Backend;
 use model::names::{Name, ObjectName};
 use model::policy::{
-    CheckTarget, EndpointCheck, FailedTargets, OnFailure, PREFIX, PolicyField, ServicePolicy,
+    CheckTarget, EndpointCheck, FailedTargets, OnFailure, PolicyField, ServicePolicy,
 };
 
 use super::ports::UsablePort;
-use super::service_policy::Origins;
-use crate::explain::{EndpointExplanation, EndpointVerdict, PolicyOrigin};
+use super::service_policy::{Origins, place_of};
+use crate::explain::{EndpointExplanation, EndpointVerdict};
 
 /// Maximum number of endpoints of one object with a finding of their own.
 const MOST_FINDINGS: usize = 8;
@@ -294,13 +294,7 @@ impl CheckNotes {
         let Some(check) = policy.and_then(|policy| policy.health_check.as_ref()) else {
             return;
         };
-        let field = match origins.get(&PolicyField::HealthCheck) {
-            Some(PolicyOrigin::Rule(name)) => format!("servicePolicies[{name}].healthCheck"),
-            _ => format!(
-                "metadata.annotations[{PREFIX}{}]",
-                PolicyField::HealthCheck.annotation()
-            ),
-        };
+        let field = place_of(PolicyField::HealthCheck, origins);
         let subject = Subject {
             kind: "Service",
             name: &service.name,

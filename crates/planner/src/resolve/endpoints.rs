@@ -152,6 +152,12 @@ impl<'a> Candidates<'a> {
         })
     }
 
+    /// Returns true if `backend` is an endpoint on this node.
+    pub(super) fn is_local(&self, backend: &Backend) -> bool {
+        let index = (self.endpoints).binary_search_by_key(backend, |(backend, _)| *backend);
+        index.is_ok_and(|index| self.endpoints[index].1.local)
+    }
+
     /// Returns the addresses of ready endpoints on this node.
     pub(super) fn local_ready(&self) -> impl Iterator<Item = IpAddr> {
         (self.endpoints.iter())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ipvs::Protocol;
 use model::SafeText;
-use model::cluster::Service;
+use model::cluster::{Service, TrafficPolicy};
 use model::config::NodeConfig;
 use model::duration::format_duration;
 use model::finding::{Code, Finding};
@@ -14,12 +14,20 @@ use model::policy::{
 };
 use strsim::levenshtein;
 
-use super::checks;
 use super::ports::UsablePort;
+use super::{checks, policy};
 use crate::explain::{PolicyExplanation, PolicyOrigin};
 
 /// Origin of each field that is set.
 pub(super) type Origins = BTreeMap<PolicyField, PolicyOrigin>;
+
+/// Returns the path of `field` in the object that sets it.
+pub(super) fn place_of(field: PolicyField, origins: &Origins) -> String {
+    match origins.get(&field) {
+        Some(PolicyOrigin::Rule(name)) => format!("servicePolicies[{name}].{}", field.name()),
+        _ => format!("metadata.annotations[{PREFIX}{}]", field.annotation()),
+    }
+}
 
 /// Maximum number of different letters in a misspelt annotation.
 const MISSPELT: usize = 2;
@@ -270,6 +278,15 @@ impl Reading<'_> {
                 &not_gradual,
                 "endpoints start with their full weight; choose wrr, wlc, sed, nq or twos",
             ),
+            (
+                PolicyField::Forwarding,
+                self.policy.forwarding.is_none_or(|method| {
+                    method.unrewritten().is_none() || serves_elsewhere(self.service)
+                }),
+                "it is for external and load-balancer addresses with externalTrafficPolicy Cluster, and \
+                 there are none",
+                "all packets are masqueraded",
+            ),
         ];
         let without: Vec<_> = (checks.into_iter())
             .filter(|(field, acts, ..)| {
@@ -296,6 +313,14 @@ impl Reading<'_> {
             consequence,
         });
     }
+}
+
+/// Returns true if packets to external or load-balancer addresses of the Service may go to endpoints
+/// that are not on this node.
+fn serves_elsewhere(service: &Service) -> bool {
+    let outside = [&service.external_ips, &service.load_balancer_ips];
+    outside.iter().any(|addresses| !addresses.is_empty())
+        && policy::external(service) == TrafficPolicy::Cluster
 }
 
 /// Returns the problem of an annotation that is no field.

@@ -1,5 +1,6 @@
 mod answers;
 mod choice;
+mod forwarding;
 mod ranges;
 mod service_policy;
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod flows;
+mod forwarding;
 mod limits;
 mod locality;
 mod shares;
@@ -28,7 +29,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Every annotation is allowed.
 const ALLOWED: &str = "allowedAnnotations: [scheduler, schedulerFlags, weights, locality, \
-     connectionLimits, onePacket, affinityPrefix, drainTimeout, udpDrainTimeout, slowStart]";
+     connectionLimits, onePacket, affinityPrefix, drainTimeout, udpDrainTimeout, slowStart, forwarding]";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -71,6 +72,18 @@ pub(crate) fn trials() -> Vec<Trial> {
         case(
             "policy::a_new_endpoint_starts_slowly",
             slow_start::of_a_new_endpoint,
+        ),
+        case(
+            "policy::direct_endpoints_answer_the_client_themselves",
+            forwarding::direct,
+        ),
+        case(
+            "policy::tunnels_of_every_kind_reach_their_endpoint",
+            forwarding::tunnels,
+        ),
+        case(
+            "policy::source_ranges_apply_to_direct_routing",
+            forwarding::source_ranges,
         ),
     ]
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
-use ipvs::{AddressFamily, Protocol, RealServer, RealServerKey, VirtualServerKey};
+use ipvs::{AddressFamily, Forwarding, Protocol, RealServer, RealServerKey, VirtualServerKey};
 use model::Snapshot;
 use model::frontend::Backend;
 use planner::{EndpointExplanation, PortExplanation, ServedSite, ServiceExplanation, SiteOutcome};
@@ -75,17 +75,35 @@ fn decision(endpoint: &EndpointExplanation) -> ExplainedEndpoint {
     }
 }
 
+/// Returns the method by which the endpoint gets packets that are not rewritten.
+fn unrewritten(servers: &[&ServedSite], endpoint: &EndpointExplanation) -> Option<Forwarding> {
+    let backend = Backend {
+        address: *endpoint.address.as_result().ok()?,
+        port: endpoint.port?,
+    };
+    servers.iter().find_map(|site| {
+        let methods = site.frontend.forwarding.as_ref()?;
+        let place = site.frontend.backends.binary_search(&backend).ok()?;
+        Some(methods[place]).filter(|method| *method != Forwarding::Masquerade)
+    })
+}
+
 fn row(
     scene: &Scene,
     port: &PortExplanation,
     servers: &[&ServedSite],
     endpoint: &EndpointExplanation,
 ) -> ExplainedEndpoint {
-    let row = ExplainedEndpoint {
+    let mut row = ExplainedEndpoint {
         port_name: port.name.to_string(),
         protocol: Some(port.protocol.to_string()),
         ..decision(endpoint)
     };
+    if let Some(method) = unrewritten(servers, endpoint) {
+        row.text
+            .push_str(&format!("; {method} at addresses from outside"));
+        row.forwarding = Some(method.to_string());
+    }
     let (Ok(address), Some(number), Some(live)) =
         (endpoint.address.as_result(), endpoint.port, scene.live())
     else {

@@ -8,7 +8,8 @@ use planner::EndpointStates;
 use sources::PodAddresses;
 use sources::config::Resolved;
 
-use super::{Live, metrics_addresses, reading, unreachable};
+use super::{Live, metrics_addresses, reading, source_checks, unreachable};
+use crate::doctor::facts::SourceCheck;
 use crate::input::Input;
 use crate::input::cluster::{Cluster, state_of};
 use crate::input::node::Node;
@@ -116,4 +117,42 @@ fn addresses_that_no_socket_can_have_are_unreachable() {
         ["127.0.0.1", "198.51.100.77"].map(|text| text.parse::<IpAddr>().expect("an address"));
     live.tables.addresses = [local, lost].into();
     assert_eq!(unreachable(&live), BTreeSet::from([lost]));
+}
+
+/// The settings of an interface and of all interfaces count together, as in the kernel.
+#[test]
+fn source_checks_are_those_in_effect() {
+    let conf = tempfile::TempDir::new().expect("a directory");
+    for (interface, accept_local, rp_filter) in [
+        ("all", "0", "1"),
+        ("default", "1", "0"),
+        ("lo", "1", "0"),
+        ("kube-ipvs0", "1", "0"),
+        ("eth0.100", "0", "0"),
+        ("eth1", "1", "2"),
+    ] {
+        let place = conf.path().join(interface);
+        std::fs::create_dir(&place).expect("a directory");
+        for (name, value) in [("accept_local", accept_local), ("rp_filter", rp_filter)] {
+            std::fs::write(place.join(name), format!("{value}\n")).expect("a file");
+        }
+    }
+    let check = |accept_local, rp_filter| SourceCheck {
+        accept_local,
+        rp_filter,
+    };
+    let found: Vec<_> = source_checks(conf.path()).into_iter().collect();
+    assert_eq!(
+        found,
+        [
+            ("eth0.100".to_owned(), check(false, 1)),
+            ("eth1".to_owned(), check(true, 2)),
+        ]
+    );
+    std::fs::write(conf.path().join("all/accept_local"), "1").expect("a file");
+    let found = source_checks(conf.path());
+    assert!(found.values().all(|check| check.accept_local));
+    assert!(!found["eth0.100"].accepts_own());
+    assert!(found["eth1"].accepts_own());
+    assert!(source_checks(&conf.path().join("missing")).is_empty());
 }

@@ -31,6 +31,9 @@ pub struct ExplainedEndpoint {
     pub text: String,
     /// Decision about traffic to external addresses and node ports, if it differs.
     pub external_reason: Option<&'static str>,
+    /// Forwarding method at external and load-balancer addresses, as `ipvsadm -L` prints it: `Route` or
+    /// `Tunnel (ipip)`; null if the endpoint's packets are masqueraded at every address.
+    pub forwarding: Option<String>,
     /// Weights that the real server has in the kernel, by virtual server; null if the live tables
     /// are unknown or the endpoint serves no port.
     pub weights: Option<Vec<u32>>,

@@ -106,3 +106,31 @@ fn source_ranges_are_in_the_firewall_sets() {
         assert_eq!(entries(&frontend), all);
     }
 }
+
+/// Packets that are not rewritten keep the client's address, except those of the node itself, whose
+/// source is the virtual address.
+#[test]
+fn unrewritten_packets_keep_the_client() {
+    use FrontendKind::{ExternalIp, LoadBalancerIp};
+    for (kind, sets) in [
+        (
+            ExternalIp,
+            ["EXTERNAL-IP-LOCAL", "IPVS-NO-LOCAL-ENDPOINT"].as_slice(),
+        ),
+        (
+            LoadBalancerIp,
+            &[
+                "LOAD-BALANCER",
+                "LOAD-BALANCER-LOCAL",
+                "IPVS-NO-LOCAL-ENDPOINT",
+            ],
+        ),
+    ] {
+        let frontend = Frontend {
+            forwarding: Some(vec![ipvs::Forwarding::DirectRoute]),
+            ..frontend(kind)
+        };
+        let expected = sets.iter().map(|set| format!("{set} 203.0.113.1,tcp:80"));
+        assert_eq!(entries(&frontend), expected.collect::<Vec<_>>());
+    }
+}

@@ -177,6 +177,67 @@ kube-ipvs.io/slow-start: 30s
 * `ipvsctl explain svc NAMESPACE/NAME` shows the weight of an endpoint in a slow start, and when it is
   full. `/slowstarts` of the metrics address lists all.
 
+## Packets that are not rewritten
+
+By default IPVS rewrites the destination of each packet, and the rules replace the client's address, so that
+answers return through the node. With `forwarding: direct` (keepalived's DR) or `method=tunnel` (TUN) an endpoint
+gets the packet as it came and answers the client itself. The node carries only the requests, and the endpoint sees
+the client's address.
+
+```yaml
+kube-ipvs.io/forwarding: direct
+kube-ipvs.io/forwarding: method=tunnel, type=ipip
+kube-ipvs.io/forwarding: method=tunnel, type=gue, port=6080, checksum=full
+```
+
+* It applies to external and load-balancer addresses of a Service with externalTrafficPolicy `Cluster`. Cluster IPs
+  and node ports are masqueraded as ever. Beside other addresses it has no effect (KIV0130).
+* Endpoints on this node are always masqueraded. They see the client's address too.
+* An endpoint must listen at the Service's port, since only masquerading changes ports, and its address must not be
+  that of a Node, which has the virtual address itself. If one endpoint of a Service port does not fit, the port is
+  masqueraded as without the field (KIV0138).
+* Authors of Services may set the annotation only if `allowedAnnotations` has `forwarding`, which its default has not
+  ([why](../security.md#a-tenant-who-can-write-services)).
+* A change acts on new connections; existing ones keep their method. Change to `direct` while no masqueraded
+  connection to the endpoints is open: otherwise new ones may get no answer, since the kernel keeps one route for each
+  real server ([ADR 31](../adr/0031-packets-that-are-not-rewritten.md)). Two more exceptions: connections in a tunnel follow
+  the new type, port and checksum, and are sent by `ipip` after a change to another method; after a change back to
+  `masquerade`, TCP connections that are younger than `nf_conntrack_tcp_timeout_syn_sent` (120 s) break, and UDP flows
+  that pause for longer than `nf_conntrack_udp_timeout`.
+
+Each endpoint that is not on this node needs:
+
+| need | direct | tunnel |
+|---|---|---|
+| the virtual address on an interface that answers no ARP and ND for it, such as `lo` | yes | yes |
+| an interface in the same network as the node, so that the next hop is the endpoint itself and no other node | yes | no |
+| a device that unpacks the tunnel, whose `rp_filter` is 0 or 2 | no | yes |
+| a route to the clients that does not pass a node, or nodes with `accept_local` (below) | yes | yes |
+| a smaller MTU, or TCP clients that heed it: the outer header takes 20 bytes (ipip), 24 (gre; 28 with a checksum), 32 (gue), and 20 more over IPv6 | no | yes |
+
+Recipe for an endpoint that is a Linux host, with the virtual address 203.0.113.10:
+
+```sh
+ip address add 203.0.113.10/32 dev lo
+sysctl -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2   # direct
+modprobe ipip && ip link set tunl0 up                                       # type=ipip
+ip link add gre4 type gre local ENDPOINT remote NODE && ip link set gre4 up # type=gre, for each node; icsum with checksum=full
+modprobe fou && ip fou add port 6080 gue && ip link set tunl0 up            # type=gue
+```
+
+For IPv6 the devices are `ip6tnl0`, `type ip6gre` and `ip -6 fou add`; the outer packet has the family of the endpoint's
+address. An IPv6 host on `lo` answers no neighbour solicitation of another interface.
+
+| client | IPv4 | IPv6 |
+|---|---|---|
+| outside the node | works | works |
+| a pod of this node | only with `net.ipv4.conf.INTERFACE.accept_local` 1 and `rp_filter` 0 or 2, for the interface at which the answer arrives: the kernel drops packets whose source is an address of kube-ipvs0 | not to be relied on |
+| this node itself; the endpoint sees an address of the node | as a pod | not to be relied on |
+
+Such clients can use the cluster IP. `ipvsctl doctor` (`forwarding`) reads the settings of the node, and names tunnels
+that its kernel does not know: gue needs Linux 5.3, gre 5.4. An INPUT chain of another program that drops packets of
+state INVALID breaks such connections, because the connection tracker does not see the answers.
+
 ## Limits
 
 * A weight and a factor are at most 256, and so is their product in the kernel: greater products are

@@ -119,8 +119,9 @@ fn mistakes_in_policies_name_their_place() {
 #[test]
 fn allowed_annotations_are_a_list() {
     let mut all: BTreeSet<_> = PolicyField::ALL.iter().copied().collect();
-    // By it a Service makes nodes send packets.
+    // By these a Service makes nodes send other packets than its clients' to its endpoints.
     all.remove(&PolicyField::HealthCheck);
+    all.remove(&PolicyField::Forwarding);
     assert_eq!(resolved("").node.allowed_annotations, all);
     let none = resolved(&ours("allowedAnnotations: []"));
     assert!(none.node.allowed_annotations.is_empty());

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use convergence::cluster::{cluster, configs, node_state, objects};
+use ipvs::{RealServerKey, VirtualServerKey};
 use model::finding::Code;
+use model::sets::service_entry;
+use model::tables::every_port_of;
 use model::{Desired, NodeConfig, Object};
 use planner::compile;
 use proptest::prelude::*;
@@ -19,6 +22,43 @@ fn without_annotations(objects: &[Object]) -> Vec<Object> {
             other => other,
         })
         .collect()
+}
+
+/// Replaces virtual servers of every port by those of single ports, after a comparison of their
+/// endpoints.
+fn with_single_ports(mut desired: Desired) -> Desired {
+    for (port, merged) in std::mem::take(&mut desired.merged_ports) {
+        let every = every_port_of(port).expect("an address");
+        if let Some(serving) = desired.tables.virtual_servers.get(&every) {
+            let at = |real: &RealServerKey| real.address;
+            let served: BTreeSet<_> = serving.real_servers.keys().map(at).collect();
+            let alone: BTreeSet<_> = merged.entry.real_servers.keys().map(at).collect();
+            assert!(
+                served.is_subset(&alone),
+                "{every} serves {served:?}, {port} {alone:?}"
+            );
+            assert_eq!(served.is_empty(), alone.is_empty(), "{every}");
+        }
+        desired.tables.virtual_servers.insert(port, merged.entry);
+        desired.owners.virtual_servers.insert(port, merged.owner);
+        desired.finishing.remove(&every);
+    }
+    let every = |key: &VirtualServerKey| every_port_of(*key) == Some(*key);
+    let ports = |key: &VirtualServerKey| {
+        let owner = &desired.owners.virtual_servers[key];
+        every(key) && !owner.service.is_virtual_server()
+    };
+    let merged: Vec<_> = (desired.tables.virtual_servers.keys().copied())
+        .filter(|key| ports(key))
+        .collect();
+    for key in merged {
+        desired.tables.virtual_servers.remove(&key);
+        desired.owners.virtual_servers.remove(&key);
+        for set in desired.tables.sets.values_mut() {
+            set.entries.remove(&service_entry(key));
+        }
+    }
+    desired
 }
 
 proptest! {
@@ -37,7 +77,7 @@ proptest! {
     ) {
         let plain = without_annotations(&objects);
         let without = NodeConfig { service_policies: Vec::new(), ..config.clone() };
-        let with = compile(&cluster(objects), &node, &config).0;
+        let with = with_single_ports(compile(&cluster(objects), &node, &config).0);
         let without = compile(&cluster(plain), &node, &without).0;
         prop_assert_eq!(&with.tables.sets, &without.tables.sets);
         prop_assert_eq!(&with.tables.rules, &without.tables.rules);

@@ -28,7 +28,8 @@ pub use self::rule::{LabelSelector, PolicyRule, Requirement};
 pub use self::slow_start::{RampStep, Ramps, SlowStart, is_gradual};
 use self::value::Value;
 pub use self::value::{
-    AffinityPrefix, ConnectionLimits, Drain, Given, SchedulerName, is_weighted, scheduler_flags,
+    AffinityPrefix, AffinityScope, ConnectionLimits, Drain, Given, SchedulerName, is_weighted,
+    scheduler_flags,
 };
 pub use self::weights::{Locality, MAX_WEIGHT, Place, WeightRule, Weights};
 use crate::names::Name;
@@ -184,6 +185,11 @@ fields! {
     /// Prefix length, for each family, of the clients that count as one for
     /// `sessionAffinity: ClientIP`.
     AffinityPrefix affinity_prefix: AffinityPrefix = "affinityPrefix", "affinity-prefix";
+
+    /// Ports at which a client of `sessionAffinity: ClientIP` has one endpoint: each `port` has an
+    /// affinity of its own, or the client gets the same endpoint at every port of the `service`
+    /// with the same protocol.
+    AffinityScope affinity_scope: AffinityScope = "affinityScope", "affinity-scope";
 
     /// Maximum time for which a removed endpoint keeps its TCP connections; 0 is unlimited.
     DrainTimeout drain_timeout: Drain = "drainTimeout", "drain-timeout";

@@ -226,6 +226,9 @@ pub struct Desired {
     /// not among the real servers, but a real server that exists for one keeps its flows for a
     /// while (deviation D26). A list is never empty.
     pub finishing: BTreeMap<VirtualServerKey, Arc<[RealServerKey]>>,
+    /// Virtual servers of single ports that are not in the tables, because one virtual server with
+    /// port 0 serves every port of their Service.
+    pub merged_ports: BTreeMap<VirtualServerKey, MergedPort>,
     /// Answers at health-check node ports, by Service.
     pub health_checks: BTreeMap<ObjectName, HealthCheck>,
     /// Services with a policy `Local` that have endpoints, but none on this node: the policies and
@@ -238,7 +241,41 @@ pub struct Desired {
     pub checks: BTreeMap<CheckTarget, BTreeSet<ObjectName>>,
 }
 
+/// Virtual server of one port as it would be without the virtual server of every port, which
+/// replaces it ([`Desired::merged_ports`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergedPort {
+    /// The virtual server and its real servers.
+    pub entry: Arc<VirtualServerEntry>,
+    /// Its Service port.
+    pub owner: Arc<ServicePortName>,
+}
+
+/// Returns the key of the virtual server that serves every port at the address of `key`, with the
+/// same protocol; `None` for a firewall mark.
+#[must_use]
+pub fn every_port_of(key: VirtualServerKey) -> Option<VirtualServerKey> {
+    match key {
+        VirtualServerKey::Address {
+            address, protocol, ..
+        } => Some(VirtualServerKey::Address {
+            address,
+            port: 0,
+            protocol,
+        }),
+        VirtualServerKey::Fwmark { .. } => None,
+    }
+}
+
 impl Desired {
+    /// Returns the Service port that the virtual server `key` belongs to, also if the virtual
+    /// server of every port replaces it.
+    #[must_use]
+    pub fn owner(&self, key: VirtualServerKey) -> Option<&Arc<ServicePortName>> {
+        let merged = || Some(&self.merged_ports.get(&key)?.owner);
+        (self.owners.virtual_servers.get(&key)).or_else(merged)
+    }
+
     /// Returns true if `real` gets no new flows of the UDP virtual server `server` and may still
     /// answer existing ones:
     ///
@@ -261,7 +298,7 @@ impl Desired {
         if self.policies.is_empty() {
             return None;
         }
-        let owner = self.owners.virtual_servers.get(&server)?;
+        let owner = self.owner(server)?;
         self.policies.get(&owner.service).map(Arc::as_ref)
     }
 

@@ -79,7 +79,11 @@ impl Observer for Watcher {
     fn idle(&mut self, reconciler: &Reconciler, _now: Moment) {
         if self.changed && reconciler.has_synced() {
             self.changed = false;
-            let owners = reconciler.desired().owners.virtual_servers.clone();
+            let desired = reconciler.desired();
+            let mut owners = desired.owners.virtual_servers.clone();
+            // Virtual servers that are being replaced.
+            let merged = desired.merged_ports.iter();
+            owners.extend(merged.map(|(key, merged)| (*key, merged.owner.clone())));
             self.owners.send(Arc::new(owners));
         }
     }

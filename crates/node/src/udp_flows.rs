@@ -14,7 +14,7 @@ use ipvs::{Protocol, VirtualServerKey};
 use kernel::OpOutcome;
 use kernel::linux::{Cleared, Conntrack, ConntrackError};
 use model::plan::{Op, Stage};
-use model::tables::{Desired, NodeTables};
+use model::tables::{Desired, NodeTables, every_port_of};
 use model::udp_flows::UdpFlows;
 use model::{Backoff, BackoffSettings};
 use tracing::{debug, warn};
@@ -72,6 +72,36 @@ pub fn wanted(
                 .map(|real| SocketAddr::new(real.address, real.port))
                 .collect(),
         );
+    }
+    for (key, merged) in &desired.merged_ports {
+        let VirtualServerKey::Address {
+            address,
+            port,
+            protocol: Protocol::Udp,
+        } = *key
+        else {
+            continue;
+        };
+        let every = every_port_of(*key);
+        let every = every.and_then(|every| {
+            let servers = [&desired.tables, live].map(|tables| tables.virtual_servers.get(&every));
+            (!foreign.contains(key) && !foreign.contains(&every)).then_some((every, servers))
+        });
+        let Some((every, servers)) = every else {
+            continue;
+        };
+        if merged.entry.real_servers.is_empty() {
+            continue;
+        }
+        let finishing =
+            (desired.finishing.get(&every)).filter(|_| !desired.drains_udp(every, udp_drains));
+        let servers = (servers.into_iter().flatten())
+            .flat_map(|entry| entry.real_servers.keys())
+            .chain(finishing.into_iter().flat_map(|all| all.iter()));
+        // The real servers of every port keep the packet's port.
+        let answering = servers.map(|real| SocketAddr::new(real.address, port));
+        let place = SocketAddr::new(address, port);
+        flows.served.insert(place, answering.collect());
     }
     flows
 }

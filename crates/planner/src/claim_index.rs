@@ -2,6 +2,7 @@
 
 mod clashes;
 mod contests;
+mod every_port;
 mod health;
 mod sets;
 mod slow_start;
@@ -21,15 +22,16 @@ use model::finding::{Finding, FindingChanges, FindingIndex};
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
 use model::policy::ServicePolicy;
-use model::tables::{Desired, TableKeys, WithoutLocal, at_address};
+use model::tables::{Desired, TableKeys, WithoutLocal, at_address, every_port_of};
 use smallvec::SmallVec;
 
 use self::contests::Contests;
+use self::every_port::EveryPorts;
 use self::health::HealthChecks;
 use self::sets::Sets;
 pub use self::slow_start::Arrivals;
 use self::slow_start::SlowStarts;
-use crate::lower::{self, Claim};
+use crate::lower::{self, Claim, EveryPort};
 
 /// Claims of one Service or VirtualServer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,9 @@ pub(crate) struct ServiceClaims {
     pub(crate) created: Option<i64>,
     /// Virtual servers, addresses and set entries that the Service needs.
     pub(crate) claims: Box<[Arc<Claim>]>,
+    /// Virtual servers for every port of an address, which replace some of `claims` where no other
+    /// object prevents it.
+    pub(crate) every_port: Box<[Arc<EveryPort>]>,
     /// Endpoints of the Service on this node.
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
     /// Answer at its health-check node port.
@@ -110,6 +115,8 @@ enum FindingSource {
     Clash(VirtualServerKey, Arc<ServicePortName>),
     /// A Service that lost the health-check node port it requests.
     HealthCheckClash(NonZeroU16, ObjectName),
+    /// A Service whose ports cannot share the virtual server with this key.
+    EveryPort(VirtualServerKey, ObjectName),
 }
 
 /// Claims of all Services and the tables that follow from them. The cost of a replacement depends
@@ -121,6 +128,7 @@ pub(crate) struct ClaimIndex {
     claims: BTreeMap<VirtualServerKey, ClaimsAtKey>,
     contests: Contests<VirtualServerKey, Arc<ServicePortName>>,
     health_checks: HealthChecks,
+    every_port: EveryPorts,
     sets: Sets,
     slow_starts: SlowStarts,
     findings: FindingIndex<FindingSource>,
@@ -249,6 +257,10 @@ impl ClaimIndex {
                 self.findings.set(source, finding.into_iter().collect());
             }
         }
+        for (key, service, finding) in self.every_port.take_findings(&self.claims) {
+            let source = FindingSource::EveryPort(key, service);
+            self.findings.set(source, finding.into_iter().collect());
+        }
         for (port, service, finding) in self.health_checks.take_findings() {
             let source = FindingSource::HealthCheckClash(port, service);
             self.findings.set(source, finding.into_iter().collect());
@@ -287,7 +299,22 @@ impl ClaimIndex {
             let exchange = exchanges.entry(claim.entry.server.key).or_default();
             exchange.after.push(Ranked::new(after.created, claim));
         }
-        self.settle(exchanges)
+        let asked = [&before, &after].map(|part| part.every_port.iter());
+        let mut shared: BTreeSet<VirtualServerKey> = asked
+            .into_iter()
+            .flatten()
+            .map(|every| every.key())
+            .collect();
+        let touched = exchanges.keys().filter_map(|key| every_port_of(*key));
+        shared.extend(touched.filter(|key| self.every_port.concerns(key)));
+        let mut changed = self.split(&shared);
+        (self.every_port).exchange(service, (before.created, &before.every_port), false);
+        (self.every_port).exchange(service, (after.created, &after.every_port), true);
+        let mut keys = self.settle(exchanges);
+        changed.extend(self.merge(&shared));
+        keys.virtual_servers.extend(changed);
+        keys.entries.append(&mut self.sets.take_touched());
+        keys
     }
 
     /// Replaces the set entries and the health check of a Service, which belong to no virtual

@@ -24,7 +24,7 @@ use self::checks::Checks;
 use self::dependents::{Dependents, asked_for};
 use self::shared_addresses::SharedAddresses;
 use crate::claim_index::{Arrivals, ClaimIndex, ServiceClaims};
-use crate::lower::lower;
+use crate::lower::{every_port, lower};
 use crate::node_context::{NodeChange, NodeContext};
 use crate::owners::Claims;
 use crate::protected::NodeResource;
@@ -355,7 +355,7 @@ impl Compiler {
         };
         let service = self.node.in_served_families(&service);
         let slices: Vec<EndpointSlice> = cluster.slices(name).collect();
-        let resolved = resolve(&service, &slices, &self.node, &self.config);
+        let mut resolved = resolve(&service, &slices, &self.node, &self.config);
         let mut resources = resolved.unserved;
         resources.extend(asked_for(&service, self.config.service_limits));
         self.dependents.set(name, Some(&service), resources);
@@ -364,11 +364,16 @@ impl Compiler {
             .map(|frontend| frontend.address)
             .filter(|address| self.node.on_interfaces.contains(address));
         self.shared_addresses.set(name, shared.collect());
+        let claims: Box<[_]> = (resolved.frontends.into_iter())
+            .map(|frontend| Arc::new(lower(frontend, &self.config)))
+            .collect();
+        let (every_port, merging) =
+            every_port(&service, resolved.scope.as_ref(), &claims, &self.node);
+        resolved.findings.extend(merging);
         let part = ServiceClaims {
             created: service.created,
-            claims: (resolved.frontends.into_iter())
-                .map(|frontend| Arc::new(lower(frontend, &self.config)))
-                .collect(),
+            claims,
+            every_port,
             local_endpoints: resolved.local_endpoints,
             health_check: resolved.health_check.map(Box::new),
             without_local: resolved.without_local,

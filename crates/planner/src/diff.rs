@@ -3,6 +3,7 @@
 mod between;
 mod fields;
 mod filter_state;
+mod handover;
 mod order;
 mod plan_builder;
 mod release;
@@ -26,6 +27,7 @@ use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
 pub use self::between::between;
 use self::filter_state::NodePort;
+pub use self::handover::{HandOver, entry_now};
 use self::plan_builder::PlanBuilder;
 pub use self::release::{captured, captured_scope, release};
 pub use self::sync_daemons::sync_daemon_runs;
@@ -169,20 +171,42 @@ impl Differ<'_> {
         let live = self.live.tables.virtual_servers.get(&key);
         match (desired, live) {
             (None, None) => {}
-            (None, Some(_)) => {
-                if self.is_ours(key) && !address_of(key).is_some_and(|at| self.own.excludes(at)) {
-                    plan.push(PlannedOp {
-                        op: Op::DelVirtualServer(key),
-                        owner: None,
-                        reason: Reason::Unwanted,
-                    });
-                }
-            }
+            (None, Some(live)) => self.unwanted(key, live, plan),
             (Some(desired), live) => match self.blocking_server(key) {
                 Some(foreign) => plan.report(key, self.foreign_finding(key, foreign)),
                 None => self.entry(key, desired, live.map(AsRef::as_ref), plan),
             },
         }
+    }
+
+    /// Compares a virtual server that no Service claims, or whose Service has another one for it.
+    fn unwanted(&self, key: VirtualServerKey, live: &VirtualServerEntry, plan: &mut PlanBuilder) {
+        if !self.is_ours(key) {
+            if self.desired.merged_ports.contains_key(&key) {
+                plan.report(key, self.foreign_finding(key, key));
+            }
+            return;
+        }
+        if address_of(key).is_some_and(|at| self.own.excludes(at)) {
+            return;
+        }
+        let mut reason = Reason::Unwanted;
+        if let Some(hand_over) = HandOver::of(self.desired, self.live, key) {
+            match self.end_of(hand_over, key, live) {
+                Some(end) => reason = end,
+                None => {
+                    if let Some(now) = entry_now(self.desired, self.live, key) {
+                        self.entry(key, &now, Some(live), plan);
+                    }
+                    return;
+                }
+            }
+        }
+        plan.push(PlannedOp {
+            op: Op::DelVirtualServer(key),
+            owner: None,
+            reason,
+        });
     }
 
     fn entry(
@@ -192,7 +216,7 @@ impl Differ<'_> {
         live: Option<&VirtualServerEntry>,
         plan: &mut PlanBuilder,
     ) {
-        let owner = self.desired.owners.virtual_servers.get(&key);
+        let owner = self.desired.owner(key);
         let mut push = |op, reason| {
             plan.push(PlannedOp {
                 op,
@@ -340,7 +364,7 @@ impl Differ<'_> {
     }
 
     fn foreign_finding(&self, key: VirtualServerKey, foreign: VirtualServerKey) -> Finding {
-        let owner = self.desired.owners.virtual_servers.get(&key);
+        let owner = self.desired.owner(key);
         let object = owner.map_or_else(|| ObjectName::new("", ""), |owner| owner.service.clone());
         let field = match object.is_virtual_server() {
             true => "spec.address",

@@ -9,6 +9,7 @@ mod tests;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use ipset::{Entry, SetName};
 use ipvs::{AddressFamily, Protocol, VirtualServer};
@@ -17,9 +18,9 @@ use model::finding::{Code, Finding};
 use model::frontend::{Frontend, FrontendKind, HealthCheck};
 use model::names::{Name, ObjectName};
 use model::policy::PolicyField;
-use model::tables::Desired;
+use model::tables::{Desired, every_port_of};
 
-use crate::lower::{bound, lower};
+use crate::lower::{bound, every_port, lower};
 use crate::owners::Claims;
 use crate::resolve::resolve_explained;
 
@@ -295,7 +296,15 @@ impl Claims {
         let service = cluster.service(service)?;
         let service = self.node.in_served_families(&service).into_owned();
         let slices: Vec<EndpointSlice> = cluster.slices(&service.name).collect();
-        let (resolved, decisions) = resolve_explained(&service, &slices, &self.node, &self.config);
+        let (mut resolved, decisions) =
+            resolve_explained(&service, &slices, &self.node, &self.config);
+        if resolved.scope.is_some() {
+            let claims: Vec<_> = (resolved.frontends.iter())
+                .map(|frontend| Arc::new(lower(frontend.clone(), &self.config)))
+                .collect();
+            let (_, merging) = every_port(&service, resolved.scope.as_ref(), &claims, &self.node);
+            resolved.findings.extend(merging);
+        }
         let served =
             (resolved.frontends.into_iter()).map(|frontend| self.served(desired, frontend));
         let mut sites: Vec<SiteExplanation> = served.chain(decisions.unserved).collect();
@@ -316,8 +325,11 @@ impl Claims {
     /// Returns the site of `frontend`, which another Service may have won.
     fn served(&self, desired: &Desired, frontend: Frontend) -> SiteExplanation {
         let claim = lower(frontend.clone(), &self.config);
-        let virtual_server = claim.entry.server.clone();
-        let winner = (desired.owners.virtual_servers).get(&virtual_server.key);
+        let key = claim.entry.server.key;
+        let winner = desired.owner(key);
+        let merged = every_port_of(key).filter(|_| desired.merged_ports.contains_key(&key));
+        let serving = merged.and_then(|key| desired.tables.virtual_servers.get(&key));
+        let virtual_server = serving.unwrap_or(&claim.entry).server.clone();
         let other = winner.filter(|winner| ***winner != *frontend.owner);
         SiteExplanation {
             kind: frontend.kind,

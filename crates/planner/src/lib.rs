@@ -26,8 +26,8 @@ mod testing;
 pub use claim_index::Arrivals;
 pub use compile::{Compiler, EndpointStates, compile, compile_with_claims, lint};
 pub use diff::{
-    Ownership, Retire, between, captured, captured_scope, cleanup, diff, diff_keys, drains,
-    is_adopted, is_marked, release, sync_daemon_runs,
+    HandOver, Ownership, Retire, between, captured, captured_scope, cleanup, diff, diff_keys,
+    drains, entry_now, is_adopted, is_marked, release, sync_daemon_runs,
 };
 pub use explain::{
     EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServedSite,

@@ -2,6 +2,7 @@
 //! frontend.
 
 mod entries;
+mod every_port;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use model::sets::SetKind;
 use model::tables::{RealServers, VirtualServerEntry};
 
 pub(crate) use self::entries::{SetEntry, health_check, loop_back};
+pub(crate) use self::every_port::{EveryPort, ScopeRequest, every_port};
 
 /// Kernel entries that one frontend needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -48,6 +48,7 @@ use crate::explain::{
     EndpointExplanation, PolicyExplanation, PortExplanation, RefusedAddress, SiteExplanation,
     SiteOutcome,
 };
+use crate::lower::ScopeRequest;
 use crate::node_context::NodeContext;
 use crate::protected::NodeResource;
 
@@ -68,6 +69,8 @@ pub(crate) struct Resolved {
     pub(crate) unserved: BTreeSet<NodeResource>,
     /// Policy of the Service; `None` if it sets nothing.
     pub(crate) policy: Option<Arc<ServicePolicy>>,
+    /// Request for one affinity at all ports.
+    pub(crate) scope: Option<ScopeRequest>,
     /// Endpoints that this node probes for the Service.
     pub(crate) targets: BTreeSet<CheckTarget>,
     /// Findings about the Service and its slices.
@@ -178,6 +181,7 @@ fn resolve_with(
         recorded.policy = service_policy::explain(resolver.policy.as_deref(), &origins, config);
     }
     resolved.policy.clone_from(&resolver.policy);
+    resolved.scope = service_policy::scope(service, resolver.policy.as_deref(), &origins);
     *decisions = notes.decisions;
     notes.policies.report(service, findings);
     resolved.without_local = notes.policies.without_local;

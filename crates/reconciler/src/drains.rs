@@ -13,6 +13,7 @@ use model::names::{ObjectName, ServicePortName};
 use model::plan::Reason;
 use model::snapshot::Snapshot;
 use model::tables::{Desired, TableKeys, VirtualServerEntry};
+use planner::HandOver;
 
 /// Time between two counts of the connections of draining real servers. No reading happens while no
 /// real server drains.
@@ -48,6 +49,9 @@ pub type DrainKey = (VirtualServerKey, RealServerKey);
 #[derive(Debug, Default)]
 pub(crate) struct Drains {
     drains: BTreeMap<DrainKey, Drain>,
+    /// Virtual servers of single ports that wait for the end of their connections, because the one
+    /// of every port replaces them, with the time when they were first seen.
+    handing_over: BTreeMap<VirtualServerKey, Instant>,
 }
 
 impl Drains {
@@ -102,6 +106,7 @@ impl Drains {
     ) -> BTreeMap<DrainKey, Reason> {
         let mut ended = BTreeMap::new();
         for server in keys.virtual_servers.iter().filter(|key| read(**key)) {
+            ended.extend(self.handed_over(view, *server, now));
             for (key, drain) in at(&self.drains, *server) {
                 if drain.idle {
                     ended.insert(*key, Reason::Drained);
@@ -121,6 +126,73 @@ impl Drains {
             ended.extend(lost.map(|(key, _)| (*key, Reason::Lost)));
         }
         ended
+    }
+
+    /// Returns the real servers of `server`, which the virtual server of every port replaces, if
+    /// its hand-over ends: none of them has a connection, or the time of a drain has passed.
+    fn handed_over(
+        &self,
+        view: &View<'_>,
+        server: VirtualServerKey,
+        now: Instant,
+    ) -> Vec<(DrainKey, Reason)> {
+        let (Some(since), Some(live)) = (
+            self.handing_over.get(&server),
+            view.live.tables.virtual_servers.get(&server),
+        ) else {
+            return Vec::new();
+        };
+        let keys = || live.real_servers.keys().map(|real| (server, *real));
+        let is_busy = |key| {
+            let connections = view.live.connections.get(&key);
+            connections.is_some_and(|count| count.active > 0 || count.inactive > 0)
+        };
+        let deadline = deadline(view.desired, view.config, server, *since);
+        let reason = if !keys().any(is_busy) {
+            Reason::Drained
+        } else if deadline.is_some_and(|deadline| deadline <= now) {
+            Reason::DrainExpired
+        } else {
+            return Vec::new();
+        };
+        keys().map(|key| (key, reason.clone())).collect()
+    }
+
+    /// Updates the hand-overs of `keys` after a sync, and returns the time of the next count for
+    /// each of them.
+    fn refresh_handovers(
+        &mut self,
+        view: &View<'_>,
+        keys: &TableKeys,
+        now: Instant,
+    ) -> BTreeMap<VirtualServerKey, Instant> {
+        let mut next = BTreeMap::new();
+        for server in &keys.virtual_servers {
+            let hand_over = HandOver::of(view.desired, view.live, *server)
+                .filter(|_| view.owned.is_ours(view.live, *server));
+            if hand_over != Some(HandOver::ToEveryPort) {
+                self.handing_over.remove(server);
+            }
+            let at = match hand_over {
+                None => continue,
+                Some(HandOver::ToEveryPort) => {
+                    let since = *self.handing_over.entry(*server).or_insert(now);
+                    let count = if since == now {
+                        now + GRACE
+                    } else {
+                        now + POLL
+                    };
+                    match deadline(view.desired, view.config, *server, since) {
+                        Some(deadline) if deadline > now => count.min(deadline),
+                        _ => count,
+                    }
+                }
+                // Its real servers drain; without any it is deleted.
+                Some(HandOver::ToPorts) => now + POLL,
+            };
+            next.insert(*server, at);
+        }
+        next
     }
 
     /// Updates the drains after a sync of `keys`. Returns the time of the next count for each
@@ -145,11 +217,11 @@ impl Drains {
             }
         }
         let terminating = view.terminating(&leaving);
-        let mut next: BTreeMap<VirtualServerKey, Instant> = BTreeMap::new();
+        let mut next = self.refresh_handovers(view, keys, now);
         for key in leaving {
             let terminating = terminating.get(&key).copied();
             let drain = self.drains.entry(key).or_insert_with(|| Drain {
-                owner: view.desired.owners.virtual_servers.get(&key.0).cloned(),
+                owner: view.desired.owner(key.0).cloned(),
                 since: now,
                 deadline: None,
                 connections: Connections::default(),
@@ -246,14 +318,17 @@ impl View<'_> {
     /// Returns the real servers that are not desired and drain, with their weights, at those
     /// virtual servers of `keys` that are ours and desired.
     fn leaving(&self, keys: &TableKeys) -> impl Iterator<Item = (DrainKey, u32)> {
-        let desired = &self.desired.tables.virtual_servers;
         let live = &self.live.tables.virtual_servers;
         let udp = !self.config.udp_drain_timeout.is_zero();
         (keys.virtual_servers.iter().copied())
             .filter(|key| self.owned.is_ours(self.live, *key))
-            .filter_map(move |key| Some((key, desired.get(&key)?, live.get(&key)?)))
-            .flat_map(|(key, desired, live)| {
-                leaving(desired, live).map(move |(real, weight)| ((key, real), weight))
+            .filter_map(move |key| {
+                let wanted = planner::entry_now(self.desired, self.live, key)?;
+                Some((key, wanted, live.get(&key)?))
+            })
+            .flat_map(|(key, wanted, live)| {
+                let leaving = leaving(&wanted, live).collect::<Vec<_>>();
+                (leaving.into_iter()).map(move |(real, weight)| ((key, real), weight))
             })
             .filter(move |(place, _)| planner::drains(self.desired, udp, *place))
     }
@@ -275,7 +350,7 @@ impl View<'_> {
             addresses.insert(real.address, None);
         }
         for (server, addresses) in &mut by_server {
-            let Some(owner) = self.desired.owners.virtual_servers.get(server) else {
+            let Some(owner) = self.desired.owner(*server) else {
                 continue;
             };
             let service: &ObjectName = &owner.service;

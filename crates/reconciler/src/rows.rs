@@ -79,13 +79,18 @@ impl Reconciler {
         let mut foreign = false;
         let (wanted, exists, equal) = match &entry {
             EntryKey::VirtualServer(key) => {
-                owner = owners.virtual_servers.get(key).cloned();
-                let (wanted, exists) = (
-                    tables.virtual_servers.get(key),
-                    live.virtual_servers.get(key),
-                );
+                owner = desired.owner(*key).cloned();
+                let exists = live.virtual_servers.get(key);
                 foreign = exists.is_some() && !self.is_ours(*key);
-                (wanted.is_some(), exists.is_some(), wanted == exists)
+                let wanted = match foreign {
+                    true => tables.virtual_servers.get(key).cloned(),
+                    false => planner::entry_now(desired, &self.cache, *key),
+                };
+                (
+                    wanted.is_some(),
+                    exists.is_some(),
+                    wanted.as_ref() == exists,
+                )
             }
             EntryKey::Address(address) => {
                 owner = owners.addresses.get(address).cloned();

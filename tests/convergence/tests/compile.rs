@@ -214,8 +214,12 @@ proptest! {
     ) {
         let (desired, _) = compile(&cluster(objects), &node, &config);
         let mut expected = desired.tables.addresses.clone();
-        // A VirtualServer may get the packets to every port of its address.
+        // A VirtualServer may get the packets to every port of its address. The rules refuse other
+        // ports than those of a Service.
         for key in desired.tables.virtual_servers.keys() {
+            if !desired.owners.virtual_servers[key].service.is_virtual_server() {
+                continue;
+            }
             if let ipvs::VirtualServerKey::Address { address, port: 0, .. } = key {
                 expected.remove(address);
             }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use convergence::cluster::{cluster, configs, node_state, objects};
 use ipset::{Entry, SetName};
-use ipvs::{AddressFamily, Forwarding, VirtualServerKey};
+use ipvs::{AddressFamily, Forwarding, RealServerKey, VirtualServerKey};
 use model::finding::Code;
 use model::sets::{SetKind, service_entry};
+use model::tables::every_port_of;
 use model::{Desired, NodeConfig, Object};
 use planner::compile;
 use proptest::prelude::*;
@@ -48,6 +49,43 @@ fn without_client_addresses(desired: &Desired) -> BTreeMap<SetName, BTreeSet<Ent
     sets
 }
 
+/// Replaces virtual servers of every port by those of single ports, after a comparison of their
+/// endpoints.
+fn with_single_ports(mut desired: Desired) -> Desired {
+    for (port, merged) in std::mem::take(&mut desired.merged_ports) {
+        let every = every_port_of(port).expect("an address");
+        if let Some(serving) = desired.tables.virtual_servers.get(&every) {
+            let at = |real: &RealServerKey| real.address;
+            let served: BTreeSet<_> = serving.real_servers.keys().map(at).collect();
+            let alone: BTreeSet<_> = merged.entry.real_servers.keys().map(at).collect();
+            assert!(
+                served.is_subset(&alone),
+                "{every} serves {served:?}, {port} {alone:?}"
+            );
+            assert_eq!(served.is_empty(), alone.is_empty(), "{every}");
+        }
+        desired.tables.virtual_servers.insert(port, merged.entry);
+        desired.owners.virtual_servers.insert(port, merged.owner);
+        desired.finishing.remove(&every);
+    }
+    let every = |key: &VirtualServerKey| every_port_of(*key) == Some(*key);
+    let ports = |key: &VirtualServerKey| {
+        let owner = &desired.owners.virtual_servers[key];
+        every(key) && !owner.service.is_virtual_server()
+    };
+    let merged: Vec<_> = (desired.tables.virtual_servers.keys().copied())
+        .filter(|key| ports(key))
+        .collect();
+    for key in merged {
+        desired.tables.virtual_servers.remove(&key);
+        desired.owners.virtual_servers.remove(&key);
+        for set in desired.tables.sets.values_mut() {
+            set.entries.remove(&service_entry(key));
+        }
+    }
+    desired
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 300,
@@ -64,7 +102,7 @@ proptest! {
     ) {
         let plain = without_annotations(&objects);
         let without = NodeConfig { service_policies: Vec::new(), ..config.clone() };
-        let with = compile(&cluster(objects), &node, &config).0;
+        let with = with_single_ports(compile(&cluster(objects), &node, &config).0);
         let without = compile(&cluster(plain), &node, &without).0;
         let sets = [&with, &without].map(without_client_addresses);
         prop_assert_eq!(&sets[0], &sets[1]);

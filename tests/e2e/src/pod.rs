@@ -85,14 +85,32 @@ impl Pod {
         std::mem::take(&mut *ports.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Answers connections over TCP to `port` too.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub fn also_listen(&self, port: u16) -> Outcome {
+        self.namespace.run(|| {
+            for address in [IpAddr::from(self.v4), IpAddr::from(self.v6)] {
+                self.accept_at(Protocol::Tcp, SocketAddr::new(address, port))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn accept_at(&self, protocol: Protocol, address: SocketAddr) -> Outcome {
+        let listener = listen(protocol, address, LOOK)
+            .context(|| format!("listening on {address}/{protocol}"))?;
+        let state = Arc::clone(&self.state);
+        thread::spawn(move || state.accept(&listener));
+        Ok(())
+    }
+
     fn listen(&self) -> Outcome {
         for address in [IpAddr::from(self.v4), IpAddr::from(self.v6)] {
             let address = SocketAddr::new(address, PORT);
             for protocol in [Protocol::Tcp, Protocol::Sctp] {
-                let listener = listen(protocol, address, LOOK)
-                    .context(|| format!("listening on {address}/{protocol}"))?;
-                let state = Arc::clone(&self.state);
-                thread::spawn(move || state.accept(&listener));
+                self.accept_at(protocol, address)?;
             }
             let socket = UdpSocket::bind(address)
                 .and_then(|socket| socket.set_read_timeout(Some(LOOK)).map(|()| socket))

@@ -102,9 +102,9 @@ fn document(
     scene: &Scene,
 ) -> schema::Trace {
     let path = path_of(tables_of, &scene.world, &scene.probe);
-    let owners = &input.desired.owners.virtual_servers;
+    let desired = &input.desired;
     let (owner, missing) = match &path.end {
-        End::Balanced(balance) => (owners.get(&balance.server.key), None),
+        End::Balanced(balance) => (desired.owner(balance.server.key), None),
         End::Outcome(_) | End::Unjudged(_) => {
             let key = VirtualServerKey::Address {
                 address: scene.probe.to.ip(),
@@ -112,7 +112,7 @@ fn document(
                 protocol: scene.probe.protocol,
             };
             let is_missing = !tables_of.virtual_servers.contains_key(&key);
-            (None, owners.get(&key).filter(|_| is_missing))
+            (None, desired.owner(key).filter(|_| is_missing))
         }
     };
     let subject = schema::Subject {

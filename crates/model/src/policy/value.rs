@@ -320,6 +320,36 @@ impl Value for AffinityPrefix {
     }
 }
 
+/// Ports at which a client with session affinity has one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AffinityScope {
+    /// Each port has an affinity of its own, as in kube-proxy.
+    Port,
+    /// All ports of a Service with one protocol share an affinity.
+    Service,
+}
+
+impl Value for AffinityScope {
+    fn form() -> String {
+        "`port`, `service`".to_owned()
+    }
+
+    fn read(given: &Given<'_>) -> Result<Self, String> {
+        match given.text()? {
+            "port" => Ok(Self::Port),
+            "service" => Ok(Self::Service),
+            other => Err(format!("{} is neither port nor service", quoted(other))),
+        }
+    }
+
+    fn write(&self) -> String {
+        match self {
+            Self::Port => "port".to_owned(),
+            Self::Service => "service".to_owned(),
+        }
+    }
+}
+
 /// Maximum time of a drain, at most a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain(pub Duration);

@@ -17,7 +17,7 @@ use model::sets::{Destination, SetKind, entries_served_by};
 use model::tables::TableKeys;
 
 use super::plan_builder::PlanBuilder;
-use super::{Differ, address_of};
+use super::{Differ, HandOver, address_of};
 use super::{rules, sync_daemons};
 use crate::settings::is_met;
 
@@ -251,7 +251,10 @@ impl Differ<'_> {
                 .collect(),
         };
         for key in keys {
-            let unwanted = !self.desired.tables.virtual_servers.contains_key(&key);
+            // A virtual server that another one replaces has been compared, and may stay: its address
+            // marks it too.
+            let unwanted = !self.desired.tables.virtual_servers.contains_key(&key)
+                && HandOver::of(self.desired, self.live, key).is_none();
             if unwanted && !plan.deletes_server(&key) {
                 self.virtual_server(key, plan);
             }
@@ -263,7 +266,7 @@ impl Differ<'_> {
         let owners = &self.desired.owners;
         match Destination::of(*entry) {
             Destination::Address(address) => owners.addresses.get(&address).cloned(),
-            Destination::VirtualServer(key) => owners.virtual_servers.get(&key).cloned(),
+            Destination::VirtualServer(key) => self.desired.owner(key).cloned(),
             Destination::Port(_) => None,
         }
     }

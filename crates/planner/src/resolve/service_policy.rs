@@ -1,6 +1,6 @@
 //! The policy of one Service: from its annotations, then from the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipvs::Protocol;
 use model::SafeText;
@@ -10,13 +10,15 @@ use model::duration::format_duration;
 use model::finding::{Code, Finding};
 use model::names::Name;
 use model::policy::{
-    Annotation, Given, PREFIX, PolicyField, SchedulerName, ServicePolicy, is_gradual, is_weighted,
+    AffinityScope, Annotation, Given, PREFIX, PolicyField, SchedulerName, ServicePolicy,
+    is_gradual, is_weighted,
 };
 use strsim::levenshtein;
 
 use super::ports::UsablePort;
 use super::{checks, policy};
 use crate::explain::{PolicyExplanation, PolicyOrigin};
+use crate::lower::ScopeRequest;
 
 /// Origin of each field that is set.
 pub(super) type Origins = BTreeMap<PolicyField, PolicyOrigin>;
@@ -87,6 +89,20 @@ pub(super) fn explain(
             })
         })
         .collect()
+}
+
+/// Returns the request of `service` for one affinity at all ports.
+pub(super) fn scope(
+    service: &Service,
+    policy: Option<&ServicePolicy>,
+    origins: &Origins,
+) -> Option<ScopeRequest> {
+    let policy = policy.filter(|policy| policy.affinity_scope == Some(AffinityScope::Service))?;
+    service.affinity?;
+    Some(ScopeRequest {
+        origin: (origins.get(&PolicyField::AffinityScope)).map_or(PolicyOrigin::Node, Clone::clone),
+        checked: policy.health_check.is_some(),
+    })
 }
 
 /// Returns the value that the node's configuration gives to `field`; `None` if it gives none.
@@ -238,6 +254,7 @@ impl Reading<'_> {
     /// rules select many Services at once, and are not meant for each of them.
     fn check_effect(&mut self, ports: &[UsablePort]) {
         let scheduler = self.scheduler();
+        let shares = self.policy.affinity_scope == Some(AffinityScope::Service);
         let has = |protocol| ports.iter().any(|port| port.protocol == protocol);
         let weighted = is_weighted(scheduler);
         let unweighted =
@@ -262,6 +279,21 @@ impl Reading<'_> {
                 PolicyField::AffinityPrefix,
                 self.service.affinity.is_some(),
                 "spec.sessionAffinity is not ClientIP",
+                "it has no effect",
+            ),
+            (
+                PolicyField::AffinityScope,
+                self.service.affinity.is_some() || !shares,
+                "spec.sessionAffinity is not ClientIP",
+                "it has no effect",
+            ),
+            (
+                PolicyField::AffinityScope,
+                self.service.affinity.is_none() || !shares || {
+                    let mut protocols = BTreeSet::new();
+                    !(ports.iter()).all(|port| protocols.insert(port.protocol))
+                },
+                "the Service has no two ports of one protocol",
                 "it has no effect",
             ),
             (

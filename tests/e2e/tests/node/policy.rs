@@ -5,6 +5,7 @@ mod flows;
 mod forwarding;
 mod limits;
 mod locality;
+mod scope;
 mod shares;
 mod slow_start;
 
@@ -29,7 +30,8 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Every annotation is allowed.
 const ALLOWED: &str = "allowedAnnotations: [scheduler, schedulerFlags, weights, locality, \
-     connectionLimits, onePacket, affinityPrefix, drainTimeout, udpDrainTimeout, slowStart, forwarding]";
+     connectionLimits, onePacket, affinityPrefix, affinityScope, drainTimeout, udpDrainTimeout, slowStart, \
+     forwarding]";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -61,6 +63,15 @@ pub(crate) fn trials() -> Vec<Trial> {
             "policy::clients_of_one_prefix_reach_one_endpoint",
             flows::affinity_prefix,
         ),
+        case(
+            "policy::scope_service_gives_a_client_one_endpoint",
+            scope::service,
+        ),
+        case(
+            "policy::scope_port_gives_each_port_its_own_affinity",
+            scope::port,
+        ),
+        case("policy::scope_changes_break_no_connection", scope::live),
         case(
             "policy::each_service_drains_for_its_own_time",
             changes::drains,

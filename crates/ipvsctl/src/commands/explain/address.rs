@@ -134,7 +134,7 @@ fn servers(scene: &Scene, place: AddressArgument) -> Vec<AddressServer> {
         let is_ours = live.is_none_or(|live| planner::is_marked(live, key));
         Some(AddressServer {
             virtual_server: key.to_string(),
-            service: (desired.owners.virtual_servers.get(&key)).map(ToString::to_string),
+            service: desired.owner(key).map(ToString::to_string),
             foreign: scene.is_foreign(&key) || presence == Presence::Unwanted && !is_ours,
             presence,
             real_servers: found.map(|found| found.map_or(0, |entry| entry.real_servers.len())),

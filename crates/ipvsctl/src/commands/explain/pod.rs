@@ -60,7 +60,7 @@ pub(super) fn of_address(scene: &Scene, address: IpAddr) -> Vec<PodEndpoint> {
 /// Returns the Services with an endpoint of this address, or with a real server of it.
 fn services(scene: &Scene, address: IpAddr) -> impl Iterator<Item = &ObjectName> {
     let cluster = &scene.input().cluster;
-    let owners = &scene.input().desired.owners.virtual_servers;
+    let desired = &scene.input().desired;
     let servers = scene.live().map(|live| &live.tables.virtual_servers);
     let live: BTreeSet<&ObjectName> = (servers.into_iter().flatten())
         .filter(|(_, entry)| {
@@ -69,7 +69,7 @@ fn services(scene: &Scene, address: IpAddr) -> impl Iterator<Item = &ObjectName>
                 .keys()
                 .any(|real| real.address == address)
         })
-        .filter_map(|(key, _)| owners.get(key))
+        .filter_map(|(key, _)| desired.owner(*key))
         .map(|owner| &owner.service)
         .collect();
     let has = move |slice: EndpointSlice| {

@@ -55,7 +55,8 @@ servicePolicies:
 * A mistake in an annotation is a finding (KIV0115, KIV0128 to KIV0130) that names the value that is used
   instead; the Service is served as without the annotation. A mistake in the configuration is an error of
   the file, and the configuration in force stays.
-* A change takes effect at once and closes no connection. If `servicePolicies` begin to read another
+* A change takes effect at once and closes no connection; one of `affinityScope` waits for connections
+  ([below](#one-endpoint-at-every-port)). If `servicePolicies` begin to read another
   label, the Services are listed again, and those that it selects follow within seconds.
 * `ipvsctl explain svc NAMESPACE/NAME` shows each value and its origin.
 * A VirtualServer has the fields `drainTimeout`, `udpDrainTimeout`, `healthCheck` and `connectionLimits` with
@@ -98,6 +99,38 @@ Recipes:
   the first one; use `wlc` or `wrr` with the same locality for a share of 100:10:1 instead.
 * *A canary*: `scheduler: wrr`, `weights: node/canary-*=1, default=19` gives it 5 %.
 * *An endpoint to be emptied*: `weights: 10.1.2.3=0`. It keeps its connections.
+
+## One endpoint at every port
+
+With `sessionAffinity: ClientIP` each port of a Service has an affinity of its own, as in kube-proxy: a
+client may reach one endpoint at port 80 and another at port 443. With `affinityScope: service` the ports
+of one protocol share one virtual server, and a client gets the same endpoint at all of them.
+
+```yaml
+kube-ipvs.io/affinity-scope: service
+```
+
+* It acts at cluster IPs, external and load-balancer addresses that are on kube-ipvs0. Node ports and
+  addresses of an interface of the node keep an affinity for each port.
+* Each endpoint must have the port number of the Service: `port: 443` needs `targetPort: 443`. All ports of
+  the protocol must have the same endpoints.
+* TCP, UDP and SCTP have an affinity each: a client may reach different endpoints over TCP and UDP.
+* An address that several Services share: the Service that has won all its ports there may have the shared
+  affinity; of two that ask for it, the older one.
+* Where it cannot act, each port has an affinity of its own, as without the field, and a finding names the
+  port or the other object (KIV0130).
+* An endpoint that fails its health check at one port gets no new clients at any; its weight is the smallest
+  of its ports. If no endpoint would be left, the greatest weights are used.
+* Only the ports of the Service are served from outside the node, as before. A connection of the node itself
+  does not pass the rules that refuse other ports: it reaches the same port of an endpoint, which refuses it
+  unless a program listens there.
+* The virtual server in the kernel has port 0: `ipvsctl`, metrics and logs name it by the Service without a
+  port. `connectionLimits` count the connections of all its ports.
+* After a change of the scope the affinity of each client begins anew. TCP connections stay. From `port` to
+  `service`, a port follows once it has no connection, at the latest after `drainTimeout`, which ends the
+  connections that are left; until then it has an affinity of its own. From `service` to `port`, new
+  connections follow at once, and existing ones drain within `drainTimeout`. UDP flows and SCTP associations
+  may move to another endpoint.
 
 ## Health checks
 

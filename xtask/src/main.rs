@@ -9,6 +9,7 @@ mod files;
 mod image;
 mod instructions;
 mod libtest;
+mod manifests;
 mod passthrough;
 mod project;
 mod say;

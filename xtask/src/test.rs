@@ -48,6 +48,8 @@ pub(crate) enum Step {
     Fmt,
     /// Structure of the sources
     Tidy,
+    /// Kustomizations, Helm chart, alerts and dashboard with the programs that read them
+    Manifests,
     /// Licences, sources and duplicates of dependencies
     Deny,
     /// cargo clippy, warnings are errors
@@ -141,6 +143,7 @@ fn title(step: Step) -> &'static str {
     match step {
         Step::Fmt => "formatting",
         Step::Tidy => "shape of the sources",
+        Step::Manifests => "manifests with kustomize, Helm and promtool",
         Step::Deny => "licences and sources of dependencies",
         Step::Clippy => "clippy",
         Step::Unit => "unit, property and conformance tests",

@@ -3,7 +3,7 @@
 //! Other project commands call [`run`].
 
 mod arguments;
-mod cache;
+pub(crate) mod cache;
 pub(crate) mod closure;
 mod cpio;
 mod guard;

@@ -59,8 +59,8 @@ pub struct NodeOverrides {
     pub node_name: Option<String>,
     /// Connection to the API server; wins over the file.
     pub kubeconfig: Option<PathBuf>,
-    /// kube-proxy's flags. Beside a file they are ignored, each with a warning, except for those of
-    /// logging.
+    /// kube-proxy's flags. Beside a file they are ignored, each with a warning, except for
+    /// `--metrics-bind-address` and those of logging.
     pub flags: ConfigFlags,
     /// True if fields that kube-proxy does not know are errors in its file too, not warnings.
     pub strict: bool,

@@ -12,6 +12,7 @@ use crate::error::{Context, Error, Result};
 use crate::image;
 use crate::instructions;
 use crate::libtest::Counts;
+use crate::manifests;
 use crate::project::Project;
 use crate::say::say;
 use crate::tidy;
@@ -22,6 +23,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Resul
     match step {
         Step::Fmt => check(project, &["fmt", "--all", "--check"]),
         Step::Tidy => tidy_up(project),
+        Step::Manifests => manifests(project),
         Step::Deny => deny(project),
         Step::Clippy => check(
             project,
@@ -192,6 +194,13 @@ fn tidy_up(project: &Project) -> Result<Outcome> {
         0 => Outcome::Clean,
         count => Outcome::Failed(format!("{count} to put right, see `cargo xtask tidy`")),
     })
+}
+
+fn manifests(project: &Project) -> Result<Outcome> {
+    if std::env::consts::ARCH != "x86_64" {
+        return Ok(Outcome::NotRun("Helm is packed for x86-64 only".to_owned()));
+    }
+    manifests::check(project).map(Outcome::Tests)
 }
 
 fn deny(project: &Project) -> Result<Outcome> {

@@ -5,6 +5,7 @@
 //! | [`kustomize`] | files with the kustomizations that name them |
 //! | [`rights`] | the ClusterRole with the code's requests to the API server |
 //! | [`workload`] | the DaemonSet with the command line, the image and the configuration's defaults |
+//! | [`unit`] | the systemd unit with the command line and the image's capabilities |
 //! | [`metrics`] | the dashboard and the alerts with `docs/reference/metrics.md` |
 //! | [`settings`] | the ConfigMap with `docs/reference/config.md` |
 
@@ -14,6 +15,7 @@ mod rights;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod workload;
 
 use serde_json::Value;
@@ -52,6 +54,7 @@ fn check(given: &Given) -> Vec<String> {
         kustomize::check(given),
         rights::check(given),
         workload::check(given),
+        unit::check(given),
         metrics::check(given),
         settings::check(given),
     ]
@@ -114,7 +117,10 @@ fn texts_below(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<
 }
 
 fn documents(files: &BTreeMap<String, String>) -> Result<BTreeMap<String, Vec<Value>>> {
-    let is_data = |path: &str| path.ends_with(".yaml") || path.ends_with(".json");
+    // Templates are no YAML. The step `manifests` renders them.
+    let is_data = |path: &str| {
+        !path.contains("/templates/") && (path.ends_with(".yaml") || path.ends_with(".json"))
+    };
     (files.iter())
         .filter(|(path, _)| is_data(path))
         .map(|(path, text)| {

@@ -41,7 +41,8 @@ pub enum Effect {
 pub(super) enum Precedence {
     /// The file wins, and the flag is ignored with a warning.
     BelowFile,
-    /// The flag wins over the file, as kube-proxy's flags of logging do.
+    /// The flag wins over the file: kube-proxy's flags of logging, and `--metrics-bind-address`,
+    /// with which a manifest opens the metrics to Prometheus whatever the file has.
     AboveFile,
     /// The flag wins over the file and belongs to the program:
     /// [`NodeOverrides`](super::NodeOverrides).

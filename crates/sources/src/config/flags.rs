@@ -42,7 +42,7 @@ impl ConfigFlags {
                 (true, _) => return None,
                 (false, _) => Origin::Flag(flag),
             };
-            Some((field, self.value(flag, field)?, origin))
+            Some((field, self.value(flag, field, has_file)?, origin))
         })
     }
 
@@ -70,14 +70,16 @@ impl ConfigFlags {
         self.0.iter().filter_map(warning).collect()
     }
 
-    fn value(&self, flag: &str, field: &Field) -> Option<Value> {
+    fn value(&self, flag: &str, field: &Field, has_file: bool) -> Option<Value> {
         let texts = self.0.get(flag);
         let port = EXTRA_FLAGS
             .iter()
             .find(|extra| extra.about == Some(field.path));
         match port {
             Some(port) => {
-                let port = self.0.get(port.flag).and_then(|ports| ports.last());
+                // The flags of ports are ignored beside a file.
+                let ports = self.0.get(port.flag).filter(|_| !has_file);
+                let port = ports.and_then(|ports| ports.last());
                 address(texts.and_then(|texts| texts.last()), port)
             }
             None => Some(field.place.form().syntax.convert(texts?)),

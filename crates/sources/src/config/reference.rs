@@ -23,8 +23,9 @@ drainTimeout: 5m
 ```
 
 Without a file, kube-proxy's flags set the same fields. Beside a file, flags are ignored with a warning
-for each, as in kube-proxy. Four flags win over the file: `--hostname-override` (or `--node-name`),
-`--kubeconfig`, `--logging-format` and `--v`.
+for each, as in kube-proxy. Five flags win over the file: `--hostname-override` (or `--node-name`),
+`--kubeconfig`, `--logging-format`, `--v` and `--metrics-bind-address`, which kube-proxy ignores beside
+a file.
 
 * In kube-proxy's file these are warnings, as in kube-proxy: a field that kube-proxy does not know, a
   field that it no longer has, and a key that is given twice, of which the last one counts. With

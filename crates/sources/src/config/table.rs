@@ -338,8 +338,8 @@ fields! {
         => daemon(healthz_bind_address: Option<SocketAddr> = Some((Ipv4Addr::UNSPECIFIED, HEALTHZ_PORT).into()));
 
     /// Address of the metrics pages, by default on `[::1]` if `bindAddress` is IPv6. `0`, or an
-    /// empty flag, disables them.
-    "metricsBindAddress" [flag("metrics-bind-address")]: address_port::<METRICS_PORT>()
+    /// empty flag, disables them. The flag wins over the file.
+    "metricsBindAddress" [flag("metrics-bind-address"), above_file]: address_port::<METRICS_PORT>()
         => daemon(metrics_bind_address: Option<SocketAddr> = Some((Ipv4Addr::LOCALHOST, METRICS_PORT).into()));
 
     /// Exit if one of these addresses is in use.

@@ -8,8 +8,14 @@ use crate::project::list;
 
 const NAME: &str = "kustomization.yaml";
 
-/// Documentation files, which no kustomization names.
-const PAGES: [&str; 1] = ["README.md"];
+/// Beginnings of the paths of files that no kustomization names: for other programs and for people.
+const OTHERS: [&str; 5] = [
+    "README.md",
+    "components/canary/kube-proxy",
+    "helm/",
+    "systemd/",
+    "tests/",
+];
 
 pub(super) fn check(given: &Given) -> Vec<String> {
     let mut named = BTreeSet::new();
@@ -28,7 +34,7 @@ pub(super) fn check(given: &Given) -> Vec<String> {
         }
     }
     let lost = (given.files.keys())
-        .filter(|path| !path.ends_with(NAME) && !PAGES.contains(&path.as_str()))
+        .filter(|path| !path.ends_with(NAME) && !OTHERS.iter().any(|other| path.starts_with(other)))
         .filter(|path| !named.contains(*path));
     all.extend(lost.map(|path| format!("manifests/{path} is named by no kustomization")));
     all

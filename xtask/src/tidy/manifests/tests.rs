@@ -39,11 +39,19 @@ fn manifests_have_no_complaints() {
 #[test]
 fn daemon_accepts_the_configuration() {
     let given = given();
-    let path = "base/config.yaml";
-    let document = sources::config::parse(path, &given.files[path]).expect("YAML");
-    let resolved = document.resolve(&NodeOverrides::default(), "node");
-    let resolved = resolved.expect("a configuration");
-    assert_eq!(resolved.warnings, []);
+    let files = given
+        .files
+        .iter()
+        .filter(|(path, _)| path.ends_with("/config.yaml"));
+    let mut count = 0;
+    for (path, text) in files {
+        let document = sources::config::parse(path, text).expect("YAML");
+        let resolved = document.resolve(&NodeOverrides::default(), "node");
+        let resolved = resolved.expect("a configuration");
+        assert_eq!(resolved.warnings, [], "{path}");
+        count += 1;
+    }
+    assert_eq!(count, 4);
 }
 
 #[test]
@@ -149,7 +157,7 @@ const CHANGES: &[Change] = &[
         RULES,
         "up{container=",
         "up{job=",
-        "manifests/components/monitoring/rules.yaml: no metric has the label job in `up{job=\"kube-ipvs\"} == 0`",
+        "manifests/components/monitoring/rules.yaml: no metric has the label job in `absent(up{job=\"kube-ipvs\"})`",
     ),
     (
         "base/config.yaml",
@@ -159,16 +167,46 @@ const CHANGES: &[Change] = &[
     ),
     (
         RULES,
-        "kubeipvs_findings{level=\"error\"}",
-        "kubeipvs_findings{severity=\"error\"}",
-        "manifests/components/monitoring/rules.yaml: no metric has the label severity in \
-         `sum by (node, code) (kubeipvs_findings{severity=\"error\"}) > 0`",
+        "(kubeipvs_audit_age_seconds > 1800)",
+        "(kubeipvs_audit_age > 1800)",
+        "manifests/components/monitoring/rules.yaml: no metric is called kubeipvs_audit_age in \
+         `count by (cluster) (kubeipvs_audit_age > 1800) > 0`",
     ),
     (
         RULES,
-        "kubeipvs_audit_age_seconds",
-        "kubeipvs_audit_age",
-        "manifests/components/monitoring/rules.yaml: no metric is called kubeipvs_audit_age in `kubeipvs_audit_age > 1800`",
+        "(5, kubeipvs_audit_age_seconds",
+        "(5, kubeipvs_audit_age",
+        "manifests/components/monitoring/rules.yaml: KubeIpvsNotCompared: no metric is called kubeipvs_audit_age",
+    ),
+    (
+        RULES,
+        "runbooks/KubeIpvsDown.md",
+        "runbooks/KubeIpvsUp.md",
+        "manifests/components/monitoring/rules.yaml: the runbook_url of KubeIpvsDown is \
+         \"https://github.com/kube-ipvs/kube-ipvs/blob/main/docs/runbooks/KubeIpvsUp.md\", not \
+         https://github.com/kube-ipvs/kube-ipvs/blob/main/docs/runbooks/KubeIpvsDown.md",
+    ),
+    (
+        RULES,
+        "            severity: critical\n",
+        "            urgency: critical\n",
+        "manifests/components/monitoring/rules.yaml: KubeIpvsAbsent has no /labels/severity",
+    ),
+    (
+        "components/monitoring/metrics-address.yaml",
+        "--metrics-bind-address",
+        "--metrics-address",
+        "manifests/components/monitoring/metrics-address.yaml: kube-ipvsd has no argument \
+         --metrics-address=0.0.0.0:10249",
+    ),
+    (
+        "helm/kube-ipvs/Chart.yaml",
+        concat!("appVersion: \"", env!("CARGO_PKG_VERSION")),
+        "appVersion: \"9",
+        concat!(
+            "manifests/helm/kube-ipvs/Chart.yaml: appVersion is \"9\", not ",
+            env!("CARGO_PKG_VERSION")
+        ),
     ),
     (
         "base/rbac.yaml",
@@ -197,6 +235,57 @@ fn each_change_causes_exactly_its_complaint() {
             "{path}: {from} -> {to}"
         );
     }
+}
+
+#[test]
+fn unit_with_unknown_arguments_and_rights() {
+    for (path, from, to, complaint) in [
+        (
+            "systemd/kube-ipvsd.service",
+            "--no-modprobe",
+            "--no-modules",
+            "manifests/systemd/kube-ipvsd.service: kube-ipvsd has no argument --no-modules",
+        ),
+        (
+            "systemd/kube-ipvsd.default",
+            "--kubeconfig",
+            "--kubeconf",
+            "manifests/systemd/kube-ipvsd.service: kube-ipvsd has no argument --kubeconf",
+        ),
+        (
+            "systemd/kube-ipvsd.service",
+            " CAP_NET_RAW\n",
+            "\n",
+            "manifests/systemd/kube-ipvsd.service: the capabilities are {\"NET_ADMIN\"}, not \
+             {\"NET_ADMIN\", \"NET_RAW\"}",
+        ),
+    ] {
+        assert_eq!(broken(path, from, to), [complaint], "{path}: {from}");
+    }
+}
+
+#[test]
+fn unknown_metric_in_a_test_of_the_alerts() {
+    let said = broken("tests/alerts.yaml", "kubeipvs_ready{", "kubeipvs_unready{");
+    assert_eq!(
+        said,
+        [
+            "manifests/tests/alerts.yaml: no metric is called kubeipvs_unready in \
+          `kubeipvs_unready{container=\"kube-ipvs\",node=\"a\"}`"
+        ]
+    );
+}
+
+#[test]
+fn label_that_a_query_makes() {
+    let path = "components/monitoring/dashboard.json";
+    let said = broken(
+        path,
+        "by (cluster, node, reason)",
+        "by (cluster, node, why)",
+    );
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("no metric has the label why"), "{said:?}");
 }
 
 #[test]
@@ -229,9 +318,15 @@ fn complaints_name_the_probe_the_metric_or_the_label() {
         ),
         (
             RULES,
-            "by (node, code)",
-            "by (node, errno)",
+            "by (cluster, code)",
+            "by (cluster, errno)",
             "no metric has the label errno",
+        ),
+        (
+            RULES,
+            "[30m]) > 0 and kubeipvs_findings{level=",
+            "[30m]) > 0 and kubeipvs_findings{severity=",
+            "no metric has the label severity",
         ),
     ] {
         let said = broken(path, from, to);

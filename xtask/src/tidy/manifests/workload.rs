@@ -35,13 +35,28 @@ pub(super) fn check(given: &Given) -> Vec<String> {
             wrong_probes(container, &mut complain);
         }
     }
+    for (path, patch) in given.all() {
+        let added = list(patch).filter(|step| {
+            step["path"]
+                .as_str()
+                .is_some_and(|path| path.ends_with("/args/-"))
+        });
+        for argument in added.filter_map(|step| step["value"].as_str()) {
+            if !flags.contains(name_of(argument)) {
+                all.push(format!(
+                    "manifests/{path}: kube-ipvsd has no argument {argument}"
+                ));
+            }
+        }
+    }
     all.extend(wrong_monitors(given));
+    all.extend(wrong_versions(given));
     all
 }
 
 /// Returns every flag of the daemon: those of its help, and kube-proxy's in the page on the
 /// configuration.
-fn flags(given: &Given) -> BTreeSet<&str> {
+pub(super) fn flags(given: &Given) -> BTreeSet<&str> {
     let help = given.daemon.lines().filter_map(|line| {
         let line = line.trim_start();
         let long = line
@@ -58,7 +73,7 @@ fn flags(given: &Given) -> BTreeSet<&str> {
 }
 
 /// Returns `--config` of `--config=…`, `--config <FILE>` and `--masquerade-all[=<BOOL>]`.
-fn name_of(argument: &str) -> &str {
+pub(super) fn name_of(argument: &str) -> &str {
     let end = argument.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     &argument[..end.unwrap_or(argument.len())]
 }
@@ -135,6 +150,18 @@ fn wrong_probes(container: &Value, complain: &mut impl FnMut(String)) {
             ));
         }
     }
+}
+
+/// Checks that the chart has the version of the project, which is the tag of its image.
+fn wrong_versions(given: &Given) -> Vec<String> {
+    let charts = (given.all()).filter(|(path, _)| path.ends_with("/Chart.yaml"));
+    charts
+        .flat_map(|(path, chart)| ["version", "appVersion"].map(|key| (path, key, &chart[key])))
+        .filter(|(_, _, found)| **found != given.version)
+        .map(|(path, key, found)| {
+            format!("manifests/{path}: {key} is {found}, not {}", given.version)
+        })
+        .collect()
 }
 
 /// Checks that a PodMonitor selects a port and labels that the DaemonSet's pods have.

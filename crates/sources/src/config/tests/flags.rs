@@ -169,6 +169,27 @@ fn the_file_wins_over_flags() {
 }
 
 #[test]
+fn address_of_metrics_wins_over_the_file() {
+    let expected = [
+        "warning: --metrics-port: is ignored: the configuration file decides",
+        "metricsBindAddress = 0.0.0.0:10249 (override --metrics-bind-address)",
+    ];
+    let args = ["--metrics-bind-address=0.0.0.0", "--metrics-port=0"];
+    assert_eq!(beside_a_file(&args, &expected), expected);
+    let expected = [
+        "warning: --metrics-port: is ignored: the configuration file decides",
+        "metricsBindAddress = 127.0.0.1:10249 (default)",
+    ];
+    assert_eq!(beside_a_file(&["--metrics-port=0"], &expected), expected);
+    let expected =
+        ["error: --metrics-bind-address: \"x\" is no address with a port such as 0.0.0.0:10249"];
+    assert_eq!(
+        beside_a_file(&["--metrics-bind-address=x"], &expected),
+        expected
+    );
+}
+
+#[test]
 fn deprecated_ports() {
     let deprecated = "warning: --healthz-port: is deprecated, use --healthz-bind-address";
     for (args, healthz) in [

@@ -10,9 +10,11 @@ mod image;
 mod instructions;
 mod libtest;
 mod manifests;
+mod markdown;
 mod passthrough;
 mod project;
 mod say;
+mod site;
 mod test;
 mod tidy;
 mod vm;
@@ -52,8 +54,10 @@ enum Command {
     Simulate(passthrough::Arguments),
     /// Pass mutated inputs to the decoders and parsers
     Fuzz(passthrough::Arguments),
-    /// Check the structure of the sources and the manifests
+    /// Check the structure of the sources, the manifests and the pages
     Tidy,
+    /// Build the documentation as a website, in target/site
+    Site,
     /// Write the results of the conformance scenarios into them, or the counted instructions
     Bless(bless::Arguments),
 }
@@ -89,6 +93,7 @@ fn run(command: Command) -> Result<u8> {
         }
         Command::Fuzz(arguments) => passthrough::command(&project, passthrough::FUZZ, &arguments),
         Command::Tidy => tidy::command(&project),
+        Command::Site => site::command(&project),
         Command::Bless(arguments) => bless::command(&project, &arguments),
     }
 }

@@ -11,7 +11,7 @@ use crate::vm::shell;
 pub(crate) struct Project {
     /// Root of the workspace.
     pub(crate) root: PathBuf,
-    /// Cargo's target directory. This tool writes only below its `vm/`.
+    /// Cargo's target directory.
     pub(crate) target: PathBuf,
     /// `cargo metadata --no-deps`: the members, their targets and their direct dependencies.
     pub(crate) metadata: Value,

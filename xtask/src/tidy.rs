@@ -1,9 +1,11 @@
 //! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, openings of doc comments,
-//! documented fields, manifests.
+//! documented fields, manifests, links of pages, runbooks.
 
 mod doc_comments;
 mod layers;
 mod manifests;
+pub(crate) mod pages;
+mod runbooks;
 mod semantics;
 mod sizes;
 
@@ -33,6 +35,8 @@ pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     all.extend(doc_comments::complaints(&files));
     all.extend(semantics::complaints(project)?);
     all.extend(manifests::complaints(project)?);
+    all.extend(pages::complaints(project)?);
+    all.extend(runbooks::complaints(project)?);
     Ok(all)
 }
 

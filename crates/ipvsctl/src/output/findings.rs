@@ -374,7 +374,7 @@ fn meaning(code: Code) -> &'static str {
              serving and repairs its entries at each audit. The finding names the sign: a proxy that answers at the health \
              or metrics port of kube-proxy; a process kube-proxy; table kube-proxy of nftables mode, created after \
              kube-ipvsd started; or repairs of our entries in consecutive audits. Keep kube-proxy off the node as \
-             described in \"Keep kube-proxy away\" of operations.md, and do not run its `--cleanup`. If no kube-proxy runs, \
+             docs/keep-kube-proxy-away.md describes, and do not run its `--cleanup`. If no kube-proxy runs, \
              the log lines `repairing drift` name the entries: stop the program that changes them. The finding clears 5 \
              minutes after the last sign."
         }

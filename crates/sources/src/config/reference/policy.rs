@@ -179,7 +179,7 @@ away. It never makes an endpoint used that is not ready.
 kube-ipvs.io/health-check: type=http, path=/healthz, interval=2s, timeout=1s, fall=2, onFailure=quiesce
 ```
 
-[Operations](../operations.md#health-checks-of-endpoints) describes metrics and Events.
+[Health checks of endpoints](../health-checks.md) describes metrics and Events.
 
 ## Slow start
 

@@ -1,21 +1,19 @@
 //! `cargo xtask demo`: runs the demo in a VM.
 
 use clap::Args;
-use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
-use crate::image;
-use crate::project::{self, Project};
+use crate::error::{Error, Result};
+use crate::image::{self, Built, Profile, Program};
+use crate::project::Project;
 use crate::say::say;
 use crate::vm::{self, Backend, VmSpec};
 
-/// Programs of the demo, and their packages.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("kube-ipvs-demo", "e2e"),
-    ("kube-ipvsd", "node"),
-    ("ipvsctl", "ipvsctl"),
-    ("kube-ipvs-test-apiserver", "apiserver"),
+/// Programs of the demo that the image has not. The first one is the demo.
+const OTHERS: [Program; 2] = [
+    ("e2e", "kube-ipvs-demo"),
+    ("apiserver", "kube-ipvs-test-apiserver"),
 ];
 
 /// `cargo xtask demo …`
@@ -35,36 +33,25 @@ pub(crate) struct Arguments {
 /// Runs the demo. The exit status is that of the demo.
 pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     let began = Instant::now();
-    say("building kube-ipvsd, ipvsctl, an API server and the demo (some minutes the first time)");
-    build(project)?;
-    let built = began.elapsed();
-    say(format_args!(
-        "built in {:.1} s; booting a VM",
-        built.as_secs_f64()
-    ));
-    let files: Vec<PathBuf> = PROGRAMS
-        .iter()
-        .map(|(name, _)| project.target.join("debug").join(name))
-        .collect();
-    let program = files[0].to_string_lossy().into_owned();
-    let env = match arguments.backend {
-        // crun needs the bundle's directory, which only a UML guest sees.
-        Backend::Uml => {
-            let bundle = image::test_bundle(project)?;
-            vec![(
-                "E2E_IMAGE".to_owned(),
-                bundle.to_string_lossy().into_owned(),
-            )]
-        }
-        Backend::Qemu => Vec::new(),
-    };
-    let spec = VmSpec {
+    let mut spec = VmSpec {
         backend: arguments.backend,
-        env,
         timeout: Duration::from_secs(300),
-        files,
-        ..VmSpec::new("demo", vec![program])
+        ..VmSpec::new("demo", Vec::new())
     };
+    let built = build_and_prepare(project, &spec)?;
+    say(format_args!(
+        "[2/3] all is built ({:.1} s); the image and the VM take some seconds",
+        began.elapsed().as_secs_f64()
+    ));
+    spec.files = built.into_iter().map(|(_, path)| path).collect();
+    spec.command = vec![spec.files[0].to_string_lossy().into_owned()];
+    // crun needs the bundle's directory, which only a UML guest sees.
+    if arguments.backend == Backend::Uml {
+        let bundle = image::test_bundle(project, Profile::Dev)?;
+        let bundle = bundle.to_string_lossy().into_owned();
+        spec.env.push(("E2E_IMAGE".to_owned(), bundle));
+    }
+    say("[3/3] the demo, about half a minute");
     let run = vm::run(project, &spec)?;
     say(format_args!(
         "the VM booted in {:.1} s; all took {:.1} s",
@@ -74,9 +61,17 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     Ok(run.status)
 }
 
-fn build(project: &Project) -> Result {
-    let packages = PROGRAMS.iter().flat_map(|(_, package)| ["-p", package]);
-    let mut command = project.cargo();
-    command.args(["build", "--quiet", "--bins"]).args(packages);
-    project::build(&mut command, "the programs")
+/// Compiles the programs once, as static ones of the dev profile, while packages are installed and the
+/// guest is built. Returns the demo first.
+fn build_and_prepare(project: &Project, spec: &VmSpec) -> Result<Vec<Built>> {
+    say("[1/3] compiling kube-ipvsd, ipvsctl, an API server and the demo, and preparing the VM");
+    say("      (usually MINUTES minutes the first time, on two processors)");
+    let programs = [&OTHERS[..], &image::PROGRAMS].concat();
+    thread::scope(|scope| {
+        let preparing = scope.spawn(|| vm::prepare(project, spec));
+        let built = image::compile(project, Profile::Dev, &programs, image::VERSION, &[]);
+        let prepared = preparing.join();
+        prepared.map_err(|_| Error::new("the VM could not be prepared"))??;
+        built
+    })
 }

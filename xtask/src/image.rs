@@ -10,17 +10,21 @@
 //! | [`layer`] | a tree as a reproducible archive |
 //! | [`oci`] | the layers as an OCI image: configuration, manifest and files |
 //! | [`packages`], [`programs`] | contents of the two layers |
+//! | [`dependencies`], [`sbom`] | crates in the programs, their notices, and the bill of materials |
 //! | [`bundle`](mod@bundle) | the unpacked image, for `crun` |
 
 pub(crate) mod bundle;
+mod dependencies;
+pub(crate) mod dist;
 mod layer;
-mod licenses;
 mod oci;
 mod packages;
 mod programs;
+mod sbom;
 mod tree;
 
 use clap::Args;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::error::{Context, Error, Result};
@@ -29,12 +33,19 @@ use crate::project::Project;
 use crate::say::say;
 
 pub(crate) use self::bundle::{BundleSpec, CAPABILITIES, Mount, Rights, bundle};
+use self::dependencies::Dependency;
 use self::layer::Layer;
 use self::oci::About;
 pub(crate) use self::oci::NAME;
-use self::programs::Built;
-pub(crate) use self::programs::{Profile, static_flags, target};
+pub(crate) use self::programs::{Built, PROGRAMS, Profile, Program, compile, static_flags, target};
 use self::tree::Tree;
+use crate::vm::shell;
+
+/// Version of the project.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Folder of documents in the image.
+const DOCUMENTS: &str = "usr/share/doc/kube-ipvs";
 
 /// `cargo xtask image …`
 #[derive(Args)]
@@ -93,50 +104,142 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
         println!("{}", directory.display());
         return Ok(0);
     }
-    let built = programs::build(project, profile)?;
-    let time = time()?;
-    let layers = layers(&trees(project, &built)?, time)?;
+    let source = Source::of(project)?;
+    let built = programs::build(project, profile, &source.version())?;
+    let content = Content::new(project, built, &source.version())?;
+    let layers = content.layers(source.time)?;
     if arguments.check_reproducible {
-        let again = self::layers(&trees(project, &built)?, time)?;
-        check_reproducible(&layers, &again)?;
+        let again = Content::new(project, content.built, &source.version())?;
+        check_reproducible(&layers, &again.layers(source.time)?)?;
     }
-    write(project, &layers, time)?;
+    let place = project.target.join("image");
+    let directory = place.join("oci");
+    files::remove(&directory)?;
+    let image = oci::files(&layers, &source.about())?;
+    for (name, bytes) in &image {
+        files::write(&directory.join(name), bytes)?;
+    }
+    let archive = oci::archive(&image, source.time)?;
+    files::write(&place.join("kube-ipvs.tar"), archive)?;
     println!("{}", sizes(&layers));
     Ok(0)
 }
 
+/// The sources of a build.
+pub(crate) struct Source {
+    /// Commit, shortened, with `.changed` after it if files differ; `None` without git.
+    commit: Option<String>,
+    /// Time of every file, in seconds since 1970.
+    pub(crate) time: u64,
+}
+
+impl Source {
+    /// Reads the commit from git, and the time from SOURCE_DATE_EPOCH.
+    pub(crate) fn of(project: &Project) -> Result<Self> {
+        let root = project.root.to_string_lossy();
+        let git = |arguments: &[&str]| shell::output("git", &[&["-C", &*root], arguments].concat());
+        let commit = git(&["rev-parse", "--short=12", "HEAD"])
+            .ok()
+            .map(|commit| {
+                let changed = git(&["status", "--porcelain", "--untracked-files=no"]);
+                let mark = if changed.is_ok_and(|changed| changed.is_empty()) {
+                    ""
+                } else {
+                    ".changed"
+                };
+                format!("{}{mark}", commit.trim())
+            });
+        let time = match std::env::var("SOURCE_DATE_EPOCH") {
+            Ok(text) => {
+                (text.trim().parse()).context(|| format!("SOURCE_DATE_EPOCH is {text:?}"))?
+            }
+            Err(_) => 0,
+        };
+        Ok(Self { commit, time })
+    }
+
+    /// Returns the version that the programs print: `0.1.0+61d79ca12345`.
+    pub(crate) fn version(&self) -> String {
+        match &self.commit {
+            Some(commit) => format!("{VERSION}+{commit}"),
+            None => VERSION.to_owned(),
+        }
+    }
+
+    /// Returns the metadata of an image.
+    pub(crate) fn about(&self) -> About {
+        About {
+            version: VERSION.to_owned(),
+            commit: self.commit.clone(),
+            repository: env!("CARGO_PKG_REPOSITORY").to_owned(),
+            time: self.time,
+        }
+    }
+}
+
+/// Contents of an image.
+pub(crate) struct Content {
+    /// Our programs.
+    pub(crate) built: Vec<Built>,
+    /// The crates in them.
+    pub(crate) dependencies: BTreeSet<Dependency>,
+    /// The bill of materials.
+    pub(crate) sbom: Vec<u8>,
+    /// The layers' files, lowest first.
+    trees: [Tree; 2],
+}
+
+impl Content {
+    /// Collects the contents. The programs print `version`.
+    pub(crate) fn new(project: &Project, built: Vec<Built>, version: &str) -> Result<Self> {
+        let dependencies = dependencies::of_programs(project, &target())?;
+        let (packages, versions) = packages::tree()?;
+        let product = sbom::Product {
+            version,
+            architecture: oci::architecture(),
+        };
+        let sbom = sbom::document(&product, &dependencies, &versions);
+        let sbom = format!("{sbom:#}\n").into_bytes();
+        let folders = ["usr/local/bin", DOCUMENTS];
+        let mut programs = programs::tree(project, &built, &dependencies, folders)?;
+        programs.file(&format!("{DOCUMENTS}/sbom.cdx.json"), 0o644, sbom.clone());
+        Ok(Self {
+            built,
+            dependencies,
+            sbom,
+            trees: [packages, programs],
+        })
+    }
+
+    /// Returns the layers, lowest first.
+    pub(crate) fn layers(&self, time: u64) -> Result<[Layer; 2]> {
+        let [packages, programs] = &self.trees;
+        Ok([
+            Layer::new("packages", packages, time)?,
+            Layer::new("programs", programs, time)?,
+        ])
+    }
+
+    /// Returns the path of our program `name`.
+    fn program(&self, name: &str) -> String {
+        let named = self.built.iter().find(|(built, _)| *built == name);
+        named.map_or_else(String::new, |(_, path)| path.to_string_lossy().into_owned())
+    }
+
+    /// Returns the files of the image, the lower layer first.
+    pub(crate) fn trees(&self) -> &[Tree; 2] {
+        &self.trees
+    }
+}
+
 /// Unpacks the image for the tests in the VM, with all rights and the node's network.
-pub(crate) fn test_bundle(project: &Project) -> Result<PathBuf> {
+pub(crate) fn test_bundle(project: &Project, profile: Profile) -> Result<PathBuf> {
     let directory = project.root.join("target/vm/image");
     files::remove(&directory)?;
     say("the container image for the VM");
     let spec = BundleSpec::default();
-    bundle(project, Profile::Release, &directory, &spec)?;
+    bundle(project, profile, &directory, &spec)?;
     Ok(directory)
-}
-
-/// Returns the files of the layers, lowest first.
-fn trees(project: &Project, built: &[Built]) -> Result<[Tree; 2]> {
-    Ok([packages::tree()?, programs::tree(project, built)?])
-}
-
-fn layers(trees: &[Tree; 2], time: u64) -> Result<[Layer; 2]> {
-    let [packages, programs] = trees;
-    Ok([
-        Layer::new("packages", packages, time)?,
-        Layer::new("programs", programs, time)?,
-    ])
-}
-
-/// Returns the time of every file, in seconds since 1970.
-fn time() -> Result<u64> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .context(|| format!("SOURCE_DATE_EPOCH is {text:?}")),
-        Err(_) => Ok(0),
-    }
 }
 
 fn check_reproducible(first: &[Layer], second: &[Layer]) -> Result {
@@ -150,22 +253,6 @@ fn check_reproducible(first: &[Layer], second: &[Layer]) -> Result {
     }
     say("reproducible");
     Ok(())
-}
-
-fn write(project: &Project, layers: &[Layer], time: u64) -> Result {
-    let about = About {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        repository: env!("CARGO_PKG_REPOSITORY").to_owned(),
-        time,
-    };
-    let image = oci::files(layers, &about)?;
-    let place = project.target.join("image");
-    let directory = place.join("oci");
-    files::remove(&directory)?;
-    for (name, bytes) in &image {
-        files::write(&directory.join(name), bytes)?;
-    }
-    files::write(&place.join("kube-ipvs.tar"), oci::archive(&image, time)?)
 }
 
 /// Returns a line for each layer, and the total.

@@ -50,6 +50,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Write the container image, without a container engine
     Image(image::Arguments),
+    /// Write the files of a release: archive, image, bill of materials, checksums
+    Dist(image::dist::Arguments),
     /// Simulate a node with faults and check the laws of its loop
     Simulate(passthrough::Arguments),
     /// Pass mutated inputs to the decoders and parsers
@@ -88,6 +90,7 @@ fn run(command: Command) -> Result<u8> {
         Command::E2e(arguments) => e2e::command(&project, &arguments),
         Command::Bench(arguments) => bench::command(&project, &arguments),
         Command::Image(arguments) => image::command(&project, &arguments),
+        Command::Dist(arguments) => image::dist::command(&project, &arguments),
         Command::Simulate(arguments) => {
             passthrough::command(&project, passthrough::SIMULATE, &arguments)
         }

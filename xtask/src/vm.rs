@@ -113,6 +113,18 @@ pub(crate) fn run_collected(project: &Project, spec: &VmSpec) -> (Result<VmRun>,
 /// Serializes the preparation of machines, which share packages, the root and modules.
 static MAKING: Mutex<()> = Mutex::new(());
 
+/// Installs, downloads and builds what a guest of `spec` needs, so that [`run`] finds it.
+///
+/// # Errors
+/// When packages are missing, or the guest cannot be built.
+pub(crate) fn prepare(project: &Project, spec: &VmSpec) -> Result {
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    match spec.backend {
+        Backend::Uml => uml::prepare(project, spec).map(drop),
+        Backend::Qemu => qemu::prepare(project, spec).map(drop),
+    }
+}
+
 fn run_into(project: &Project, spec: &VmSpec, output: &Output) -> Result<VmRun> {
     let job = job::Job::create(project, spec)?;
     let machine = {

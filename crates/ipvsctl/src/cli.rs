@@ -79,7 +79,7 @@ Examples:
 /// the daemon kube-ipvsd does. It compares them with the kernel's tables and can apply the
 /// difference. Lines are printed in the syntax of ipvsadm.
 #[derive(Debug, Parser)]
-#[command(name = "ipvsctl", version, after_help = EXIT_STATUS, after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
+#[command(name = "ipvsctl", version = crate::VERSION, after_help = EXIT_STATUS, after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
 #[command(subcommand_required = true)]
 pub struct Cli {
     /// When to use colours.

@@ -43,6 +43,13 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::Cli;
 
+/// Version of the program: that of the crate, or the one that the build sets, which also names the
+/// commit, such as `0.1.0+61d79ca`.
+pub const VERSION: &str = match option_env!("KUBE_IPVS_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Runs the program with `args`, the first of which is its name, and returns the exit status.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     commands::completion::answer();

@@ -109,7 +109,7 @@ fn start(args: &Args, resolved: &Resolved) -> Result<ExitCode, Fatal> {
     info!(
         node = &*resolved.node.node_name,
         scheduler = &*resolved.node.scheduler.0,
-        version = env!("CARGO_PKG_VERSION"),
+        version = crate::VERSION,
         "kube-ipvsd starts"
     );
     settings::rank_for_memory(resolved.settings.oom_score_adj);

@@ -21,3 +21,10 @@ pub mod run;
 pub mod second_proxy;
 pub mod traffic;
 pub mod udp_flows;
+
+/// Version of the program: that of the crate, or the one that the build sets, which also names the
+/// commit, such as `0.1.0+61d79ca`.
+pub const VERSION: &str = match option_env!("KUBE_IPVS_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};

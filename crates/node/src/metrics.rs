@@ -140,7 +140,7 @@ impl Metrics {
         let handles = &self.handles;
         handles
             .build_info
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .with_label_values(&[crate::VERSION])
             .set(1.0);
         for family in &self.families {
             let family = [family_name(*family)];

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::layer;
-use super::{Profile, oci, programs, trees};
+use super::{Content, Profile, VERSION, oci, programs};
 use crate::error::{Context, Error, Result};
 use crate::project::Project;
 
@@ -131,8 +131,9 @@ pub(crate) fn bundle(
         return Err(Error::new(format!("{} is not empty", directory.display())));
     }
     let root = directory.join("rootfs");
-    for tree in trees(project, &programs::build(project, profile)?)? {
-        unpack(&layer::archive(&tree, 0)?, &root)?;
+    let built = programs::build(project, profile, VERSION)?;
+    for tree in Content::new(project, built, VERSION)?.trees() {
+        unpack(&layer::archive(tree, 0)?, &root)?;
     }
     // The runtime mounts the host's lock here and may not be able to create the file.
     fs::write(root.join("run/xtables.lock"), "").context(writing)?;

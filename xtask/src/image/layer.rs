@@ -57,11 +57,7 @@ impl Layer {
     /// Builds a layer. `time`, in seconds since 1970, is the time of every entry.
     pub(crate) fn new(name: &'static str, tree: &Tree, time: u64) -> Result<Self> {
         let archive = archive(tree, time)?;
-        // gzip's own header has no name and no time.
-        let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
-        let compressed = (gzip.write_all(&archive))
-            .and_then(|()| gzip.finish())
-            .context(|| format!("compressing the layer {name}"))?;
+        let compressed = compress(&archive)?;
         Ok(Layer {
             name,
             diff: Digest::of(&archive),
@@ -70,6 +66,14 @@ impl Layer {
             unpacked: archive.len(),
         })
     }
+}
+
+/// Compresses by gzip, with a header without name and time.
+pub(super) fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
+    (gzip.write_all(bytes))
+        .and_then(|()| gzip.finish())
+        .context(|| "compressing an archive")
 }
 
 /// Returns the tree as a tar archive. Every entry belongs to user and group 0 and has the time

@@ -30,6 +30,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(crate) struct About {
     /// Version of the project, used as the tag.
     pub(crate) version: String,
+    /// Commit of the sources; `None` if it is unknown.
+    pub(crate) commit: Option<String>,
     /// Repository of the sources.
     pub(crate) repository: String,
     /// Creation time in seconds since 1970.
@@ -99,14 +101,18 @@ fn configuration(layers: &[Layer], about: &About) -> Result<Value> {
 }
 
 fn labels(about: &About) -> Value {
-    json!({
+    let mut labels = json!({
         "org.opencontainers.image.title": "kube-ipvs",
         "org.opencontainers.image.description":
             "Kubernetes service proxy on Linux IPVS: kube-ipvsd and ipvsctl",
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.source": about.repository,
         "org.opencontainers.image.version": about.version,
-    })
+    });
+    if let Some(commit) = &about.commit {
+        labels["org.opencontainers.image.revision"] = json!(commit);
+    }
+    labels
 }
 
 fn manifest(configuration: &(Digest, usize), layers: &[Layer]) -> Value {

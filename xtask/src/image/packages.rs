@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,9 @@ const ETC: &[(&str, &str)] = &[(
     "hosts: files dns\nprotocols: files\nservices: files\n",
 )];
 
-/// Returns the layer's files, from the packages installed on this machine.
-pub(crate) fn tree() -> Result<Tree> {
+/// Returns the layer's files, from the packages installed on this machine, and the versions of these
+/// packages.
+pub(crate) fn tree() -> Result<(Tree, BTreeMap<String, String>)> {
     packages::ensure(PACKAGES)?;
     let mut tree = Tree::default();
     for (path, mode) in DIRECTORIES {
@@ -61,9 +62,10 @@ pub(crate) fn tree() -> Result<Tree> {
     for library in &libraries {
         add(&mut tree, library)?;
     }
-    add_notices(&mut tree, &libraries)?;
+    let names = add_notices(&mut tree, &libraries)?;
     complete(&tree)?;
-    Ok(tree)
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok((tree, packages::ensure(&names)?))
 }
 
 /// Adds the selected files of the packages, and returns the programs and plug-ins among them.
@@ -160,13 +162,14 @@ fn read(host: &Path) -> Result<(u32, Vec<u8>)> {
 }
 
 /// Adds the notices of every package with a file in the layer, and the licences that they name.
-fn add_notices(tree: &mut Tree, libraries: &BTreeSet<PathBuf>) -> Result {
+/// Returns the packages.
+fn add_notices(tree: &mut Tree, libraries: &BTreeSet<PathBuf>) -> Result<BTreeSet<String>> {
     let mut names: BTreeSet<String> = PACKAGES.iter().map(|&name| name.to_owned()).collect();
     for library in libraries {
         names.insert(owner(library)?);
     }
     let mut licenses = BTreeSet::new();
-    for name in names {
+    for name in &names {
         let path = format!("usr/share/doc/{name}/copyright");
         let host = Path::new("/").join(&path);
         let (_, bytes) = read(&host)?;
@@ -178,7 +181,7 @@ fn add_notices(tree: &mut Tree, libraries: &BTreeSet<PathBuf>) -> Result {
         let (_, bytes) = read(Path::new(&path))?;
         tree.file(path.trim_start_matches('/'), 0o644, bytes);
     }
-    Ok(())
+    Ok(names)
 }
 
 /// Returns the package of a file.

@@ -3,18 +3,22 @@
 //! glibc's own name lookups (files and DNS) are part of its static library since version 2.34. They
 //! are needed because a kubeconfig may name the API server.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use super::licenses;
+use super::dependencies::{self, Dependency};
 use super::tree::Tree;
 use crate::error::{Context, Error, Result};
 use crate::project::{self, Project};
 use crate::say::say;
 use crate::vm::closure;
 
-/// Packages and the program of each.
-pub(super) const PROGRAMS: &[(&str, &str)] = &[("node", "kube-ipvsd"), ("ipvsctl", "ipvsctl")];
+/// A package and one of its programs.
+pub(crate) type Program = (&'static str, &'static str);
+
+/// Programs of the image.
+pub(crate) const PROGRAMS: [Program; 2] = [("node", "kube-ipvsd"), ("ipvsctl", "ipvsctl")];
 
 /// Cargo profile of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +47,24 @@ impl Profile {
 }
 
 /// Name of a program and path of its executable.
-pub(super) type Built = (&'static str, PathBuf);
+pub(crate) type Built = (&'static str, PathBuf);
 
-/// Returns the files of the layer.
-pub(super) fn tree(project: &Project, built: &[Built]) -> Result<Tree> {
+/// Returns the programs below `bin`, and their licence and notices below `doc`.
+pub(crate) fn tree(
+    project: &Project,
+    built: &[Built],
+    dependencies: &BTreeSet<Dependency>,
+    [bin, doc]: [&str; 2],
+) -> Result<Tree> {
     let mut tree = Tree::default();
     for (name, path) in built {
         let bytes = fs::read(path).context(|| format!("reading {}", path.display()))?;
-        tree.file(&format!("usr/local/bin/{name}"), 0o755, bytes);
+        tree.file(&format!("{bin}/{name}"), 0o755, bytes);
     }
     let license = fs::read(project.root.join("LICENSE")).context(|| "reading LICENSE")?;
-    tree.file("usr/share/doc/kube-ipvs/LICENSE", 0o644, license);
-    let notices = licenses::of_dependencies(project, &target())?;
-    tree.file("usr/share/doc/kube-ipvs/THIRD-PARTY", 0o644, notices);
+    tree.file(&format!("{doc}/LICENSE"), 0o644, license);
+    let notices = dependencies::notices(dependencies)?;
+    tree.file(&format!("{doc}/THIRD-PARTY"), 0o644, notices);
     Ok(tree)
 }
 
@@ -65,16 +74,28 @@ pub(crate) fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// Compiles the programs.
-pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
+/// Compiles the programs of the image. They print `version` as theirs.
+pub(super) fn build(project: &Project, profile: Profile, version: &str) -> Result<Vec<Built>> {
     say(format_args!(
         "building static programs ({})",
         profile.name()
     ));
+    compile(project, profile, &PROGRAMS, version, &["--quiet"])
+}
+
+/// Compiles `programs` as those of the image are. Each file is beside the others.
+pub(crate) fn compile(
+    project: &Project,
+    profile: Profile,
+    programs: &[Program],
+    version: &str,
+    options: &[&str],
+) -> Result<Vec<Built>> {
     let directory = project.target.join("image/build");
     let mut command = project.cargo();
     command
-        .args(["build", "--quiet", "--target", &target()])
+        .args(["build", "--target", &target()])
+        .args(options)
         .args(["--profile", profile.name()])
         .arg("--target-dir")
         .arg(&directory)
@@ -82,14 +103,15 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
             "CARGO_ENCODED_RUSTFLAGS",
             static_flags(project).join("\x1f"),
         )
+        .env("KUBE_IPVS_VERSION", version)
         .env("CARGO_PROFILE_DEV_DEBUG", "none")
         .env("CARGO_PROFILE_DEV_STRIP", "true");
-    for (package, program) in PROGRAMS {
+    for (package, program) in programs {
         command.args(["--package", package, "--bin", program]);
     }
     project::build(&mut command, "the static programs")?;
     let folder = directory.join(target()).join(profile.folder());
-    let programs: Vec<_> = PROGRAMS
+    let programs: Vec<_> = programs
         .iter()
         .map(|(_, program)| (*program, folder.join(program)))
         .collect();

@@ -119,7 +119,7 @@ fn specs_of(
     }
     let needs_image = |test: &&VmTest| test.needs.image && spec.backend == Backend::Uml;
     let bundle = match chosen.iter().copied().any(|test| needs_image(&test)) {
-        true => Some(image::test_bundle(project)?),
+        true => Some(image::test_bundle(project, image::Profile::Release)?),
         false => None,
     };
     let mut specs = Vec::new();

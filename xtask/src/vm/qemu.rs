@@ -28,12 +28,19 @@ vm_mounts() { :; }
 /// First inode number of the job's archive, above all numbers of the cached one.
 const JOB_INODES: u32 = 1_000_000;
 
-/// Returns the QEMU process that will run the job.
-pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
+/// Returns the guest's root, the tree of its modules and its kernel, built or downloaded unless they
+/// are cached.
+pub(super) fn prepare(project: &Project, spec: &VmSpec) -> Result<[PathBuf; 3]> {
     packages::ensure(&["qemu-system-x86", "zstd"])?;
     let root = root::root(project, &spec.packages)?;
     let kernel = kernel(project, spec.kernel.as_deref())?;
     let modules = modules::tree(project, &modules_of(&kernel)?, &spec.without_modules)?;
+    Ok([root, modules, kernel])
+}
+
+/// Returns the QEMU process that will run the job.
+pub(super) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
+    let [root, modules, kernel] = prepare(project, spec)?;
     let kept = kept_archive(project, &root, &modules)?;
     job.settings(SETTINGS)?;
     let initrd = job.directory.join("initrd");

@@ -22,11 +22,17 @@ const KEPT_STATE: u32 = 2696;
 /// Source of a small library that handles processors with more state.
 const XSTATE: &str = include_str!("uml/xstate.rs");
 
-/// Returns the kernel process that will run the job.
-pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
+/// Returns the guest's root and the tree of its modules, built unless they are cached.
+pub(super) fn prepare(project: &Project, spec: &VmSpec) -> Result<[PathBuf; 2]> {
     packages::ensure(&["user-mode-linux"])?;
     let root = root::root(project, &spec.packages)?;
     let modules = modules::tree(project, &release()?, &spec.without_modules)?;
+    Ok([root, modules])
+}
+
+/// Returns the kernel process that will run the job.
+pub(super) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
+    let [root, modules] = prepare(project, spec)?;
     job.settings(&settings(project, job, &modules))?;
     let mut command = Command::new("linux.uml");
     command

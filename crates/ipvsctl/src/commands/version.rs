@@ -43,7 +43,7 @@ pub fn run(args: &Version) -> Result<Status, Error> {
     let mut versions = Versions {
         api_version: API_VERSION,
         kind: "Versions",
-        client: env!("CARGO_PKG_VERSION"),
+        client: crate::VERSION,
         kernel: None,
         ipvs: None,
     };

@@ -92,7 +92,7 @@ fn a_bundle_lists_its_content_first_and_has_no_secrets() {
 #[test]
 fn versions_are_printed() {
     let folder = Folder::new();
-    let version = env!("CARGO_PKG_VERSION");
+    let version = ipvsctl::VERSION;
     assert_eq!(
         folder.run("version --client").exits(0).out,
         format!("ipvsctl  {version}\n")

@@ -22,7 +22,7 @@ mod tests;
 /// difference. Entries of other programs are never changed. When kube-ipvsd stops, the tables stay
 /// and traffic continues.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "kube-ipvsd", version, after_help = EXAMPLES)]
+#[command(name = "kube-ipvsd", version = crate::VERSION, after_help = EXAMPLES)]
 pub struct Args {
     /// kubeconfig file. Default: $KUBECONFIG, then the pod's service account, then ~/.kube/config
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]

@@ -126,7 +126,7 @@ impl Telemetry {
         let health = Health::new(families.iter().copied(), sync_period, progress, now.instant);
         let metrics = Metrics::new(families, options, traffic.clone(), sources)?;
         let status = Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::VERSION.to_owned(),
             node_name: node_name.to_string(),
             started: now.time.to_string(),
             ..Status::default()

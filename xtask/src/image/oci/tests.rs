@@ -7,6 +7,7 @@ use super::{About, ENTRYPOINT, archive, files};
 fn about() -> About {
     About {
         version: "1.2.3".to_owned(),
+        commit: Some("61d79ca".to_owned()),
         repository: "https://example.org/kube-ipvs".to_owned(),
         time: 86_400,
     }

@@ -1,4 +1,4 @@
-//! Collects the notices of the crates in our programs.
+//! The crates in our programs, and their notices.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::programs::PROGRAMS;
 use crate::error::{Context, Result};
@@ -17,24 +17,69 @@ use crate::project::{self, Project, list};
 /// Prefixes of the file names of notices.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"];
 
-/// Returns all notices as one text. Each text occurs once, below the crates that have it.
-pub(super) fn of_dependencies(project: &Project, target: &str) -> Result<String> {
+/// An external crate that our programs contain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Dependency {
+    /// Name in the registry.
+    pub(crate) name: String,
+    /// Version.
+    pub(crate) version: String,
+    /// Licence, as an SPDX expression.
+    pub(crate) license: String,
+    /// Directory of its sources.
+    folder: PathBuf,
+}
+
+impl Dependency {
+    /// Returns a dependency without sources.
+    #[cfg(test)]
+    pub(super) fn new(name: &str, version: &str, license: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            license: license.to_owned(),
+            folder: PathBuf::new(),
+        }
+    }
+}
+
+/// Returns the external crates of our programs for `target`, by name and version.
+pub(crate) fn of_programs(project: &Project, target: &str) -> Result<BTreeSet<Dependency>> {
     let mut command = project.cargo();
     command.args(["metadata", "--filter-platform", target]);
     let metadata = project::metadata(&mut command)?;
     let roots: Vec<&str> = PROGRAMS.iter().map(|(package, _)| *package).collect();
+    let packages = linked(&metadata, &roots).into_iter();
+    let dependencies = packages.map(|package| {
+        let word = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
+        let manifest = PathBuf::from(word("manifest_path"));
+        Dependency {
+            name: word("name"),
+            version: word("version"),
+            license: word("license"),
+            folder: manifest.parent().map(PathBuf::from).unwrap_or_default(),
+        }
+    });
+    Ok(dependencies.collect())
+}
+
+/// Returns all notices as one text. Each text occurs once, below the crates that have it.
+pub(super) fn notices(dependencies: &BTreeSet<Dependency>) -> Result<String> {
     let mut crates_by_text: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for package in linked(&metadata, &roots) {
-        let word = |key: &str| package[key].as_str().unwrap_or_default();
-        let name = format!("{} {} ({})", word("name"), word("version"), word("license"));
-        let folder = Path::new(word("manifest_path")).parent();
-        for text in folder.map_or(Ok(Vec::new()), texts)? {
+    for dependency in dependencies {
+        let Dependency {
+            name,
+            version,
+            license,
+            folder,
+        } = dependency;
+        let name = format!("{name} {version} ({license})");
+        for text in texts(folder)? {
             crates_by_text.entry(text).or_default().insert(name.clone());
         }
     }
     Ok(page(&crates_by_text))
 }
-
 /// Returns the external packages that the packages `roots` use at run time.
 fn linked<'a>(metadata: &'a Value, roots: &[&str]) -> Vec<&'a Value> {
     let packages: BTreeMap<&str, &Value> = list(&metadata["packages"])

@@ -9,7 +9,7 @@ use model::finding::Finding;
 use model::names::ObjectName;
 use model::tables::MergedPort;
 
-use super::{ClaimIndex, Ranked};
+use super::{ClaimIndex, ClaimsAtKey};
 use crate::lower::EveryPort;
 
 /// Requests at one key, ordered by precedence (deviation D3).
@@ -26,7 +26,7 @@ pub(super) struct EveryPorts {
     changed: BTreeSet<VirtualServerKey>,
 }
 
-type Claims = BTreeMap<VirtualServerKey, Vec<Ranked>>;
+type Claims = BTreeMap<VirtualServerKey, ClaimsAtKey>;
 
 impl EveryPorts {
     /// Returns true if a Service asks for `key`.

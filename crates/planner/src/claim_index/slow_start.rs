@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ipvs::{RealServerKey, VirtualServerKey};
 use model::policy::{RampStep, Ramps};
-use model::tables::{VirtualServerEntry, collect_real_servers};
+use model::tables::VirtualServerEntry;
 
 use super::ClaimIndex;
 
@@ -146,6 +146,6 @@ fn lowered(
     });
     Arc::new(VirtualServerEntry {
         server: full.server.clone(),
-        real_servers: collect_real_servers(reals),
+        real_servers: reals.collect(),
     })
 }

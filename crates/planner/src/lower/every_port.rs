@@ -17,7 +17,7 @@ use model::frontend::FrontendKind;
 use model::names::ServicePortName;
 use model::policy::{PREFIX, PolicyField};
 use model::sets::{SetKind, service_entry};
-use model::tables::{VirtualServerEntry, collect_real_servers, every_port_of};
+use model::tables::{VirtualServerEntry, every_port_of};
 
 use super::{Claim, SetEntry};
 use crate::explain::PolicyOrigin;
@@ -156,7 +156,7 @@ fn of_site(
     let Some(first) = claims.first().filter(|_| ports.len() > 1) else {
         return Ok(None);
     };
-    let is_unbound = claims.iter().any(|claim| claim.bound.is_none());
+    let is_unbound = claims.iter().any(|claim| !claim.is_bound);
     if is_unbound || node.on_interfaces.contains(&address) {
         return Err(format!("{address} is an address of this node"));
     }
@@ -175,10 +175,15 @@ fn of_site(
             key,
             ..first.entry.server.clone()
         },
-        real_servers: collect_real_servers(real_servers(claims, request)?),
+        real_servers: real_servers(claims, request)?.into_iter().collect(),
     };
     let finishing: BTreeSet<RealServerKey> = (claims.iter())
-        .flat_map(|claim| claim.finishing.iter())
+        .flat_map(|claim| {
+            claim
+                .finishing
+                .iter()
+                .flat_map(|finishing| finishing.iter())
+        })
         .map(|real| at_every_port(real.address))
         .filter(|real| !entry.real_servers.contains_key(real))
         .collect();

@@ -127,6 +127,7 @@ fn exported(tables: &NodeTables) -> Result<(), String> {
         server: entry.server.clone(),
         real_servers: entry.real_servers.values().copied().collect(),
         bind: true,
+        health_check: None,
     });
     equal(promise, &expected.collect::<Vec<_>>(), &again.servers)
 }

@@ -298,9 +298,12 @@ fn a_failed_check_of_one_port_counts_for_all() {
             port: NonZeroU16::new(443).expect("not zero"),
             probe: read.health_check.expect("a check").probe,
         };
-        let failed = [(failed, "refused".into())].into();
+        let states = EndpointStates {
+            failed: [(failed, "refused".into())].into(),
+            ..EndpointStates::default()
+        };
         let (desired, ..) =
-            crate::compile_with_claims(&state, &NodeState::default(), &config, failed);
+            crate::compile_with_claims(&state, &NodeState::default(), &config, states);
         let entry = &desired.tables.virtual_servers[&key("10.96.0.1:0")];
         let weights = entry.real_servers.values();
         let weights = texts(weights.map(|real| format!("{} {}", real.key, real.weight)));

@@ -70,7 +70,7 @@ In an annotation, items are separated by commas. A file may hold a list or a map
 |---|---|---|---|
 ";
 
-const TAIL: &str = r"
+const TAIL: &str = r#"
 ## Which endpoint gets a connection
 
 A weight is a share: with the scheduler `wrr` an endpoint with weight 3 gets three times as many
@@ -200,7 +200,7 @@ kube-ipvs.io/slow-start: 30s
 * An endpoint relieves others only if there are others: while no endpoint of a virtual server has its full
   weight, those that are furthest get it. A new Service and its only endpoint start with full weights.
 * A weight of 0 stays 0. A changed time applies to endpoints that are in a slow start, and lowers no
-  weight. `slow-start: \"0\"` turns off what `servicePolicies` set.
+  weight. `slow-start: "0"` turns off what `servicePolicies` set.
 * Every node has its own slow starts. After a restart of kube-ipvsd all endpoints have their full weights.
 * Steps are made each 0.5 s, for all Services together. At most 4,096 real servers of a node are in a slow
   start; further ones start with their full weight
@@ -293,7 +293,7 @@ state INVALID breaks such connections, because the connection tracker does not s
   are refused without `sh-fallback`. With more than 256 endpoints the last ones get nothing. `mh` reduces greater weights to fewer
   than 64 steps after division by their greatest common divisor: 256 and 1 become 32 and 1.
 * An endpoint's zone is that in its EndpointSlice. Endpoints objects have none.
-";
+"#;
 
 /// Returns the page `docs/reference/policy.md`.
 #[must_use]

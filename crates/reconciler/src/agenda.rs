@@ -176,9 +176,19 @@ impl Agenda {
         }
     }
 
-    /// Sets the limit of waits after failures.
-    pub(crate) fn limit(&mut self, limit: Duration) {
+    /// Sets the limit of waits after failures. Longer waits that have begun are shortened to it.
+    pub(crate) fn limit(&mut self, limit: Duration, now: Instant) {
         self.backoff.set_max(limit);
+        let latest = on_the_beat(self.epoch, now, limit);
+        let waits: Vec<Task> = (self.order.iter().rev())
+            .take_while(|(at, _)| *at > latest)
+            .map(|(_, task)| task)
+            .filter(|task| self.due.get(task).is_some_and(|due| due.failures > 0))
+            .cloned()
+            .collect();
+        for task in waits {
+            self.schedule(task, latest);
+        }
     }
 
     /// Returns the state of `task`, or `None` if it is not on the agenda.

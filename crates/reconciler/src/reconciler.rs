@@ -188,7 +188,7 @@ impl Reconciler {
     fn configure(&mut self, config: NodeConfig, now: Instant) {
         self.compiler.configure(config.clone());
         self.drains.follow(self.compiler.desired(), &config);
-        self.agenda.limit(config.sync_period);
+        self.agenda.limit(config.sync_period, now);
         self.agenda.unpark();
         self.config = config;
         self.compiled = false;

@@ -13,8 +13,8 @@ fn read(field: PolicyField, text: &str) -> Result<String, String> {
 #[test]
 fn values_are_written_as_they_are_read() {
     use PolicyField::{
-        AffinityPrefix, ConnectionLimits, DrainTimeout, Forwarding, HealthCheck, Locality,
-        OnePacket, Scheduler, SchedulerFlags, SlowStart, UdpDrainTimeout, Weights,
+        AffinityPrefix, AffinityScope, ConnectionLimits, DrainTimeout, Forwarding, HealthCheck,
+        Locality, OnePacket, Scheduler, SchedulerFlags, SlowStart, UdpDrainTimeout, Weights,
     };
     let cases = [
         (Scheduler, " mh ", "mh"),
@@ -56,6 +56,7 @@ fn values_are_written_as_they_are_read() {
         (Forwarding, "direct", "direct"),
         (Forwarding, "method=direct", "direct"),
         (Forwarding, "tunnel", "method=tunnel, type=ipip"),
+        (AffinityScope, "service", "service"),
         (
             Forwarding,
             "method=tunnel,type=gre,checksum=full",

@@ -41,8 +41,8 @@ pub struct Args {
     )]
     pub node_name: Option<String>,
     /// Configuration file: kube-proxy's KubeProxyConfiguration v1alpha1, or KubeIpvsConfiguration.
-    /// With a file, kube-proxy's flags below are ignored, except --metrics-bind-address and those of
-    /// logging
+    /// With a file, kube-proxy's flags below are ignored, except those of logging and of the metrics
+    /// address
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Exit with an error, not a warning, if kube-proxy's file has unknown or removed fields

@@ -166,3 +166,18 @@ fn failing_guards_are_found_among_many_failing_entries() {
     let guards: Vec<_> = agenda.failing_guards().cloned().collect();
     assert_eq!(guards, [EntryKey::Device, rules]);
 }
+
+#[test]
+fn a_lower_limit_shortens_waits_that_have_begun() {
+    let (mut agenda, now) = agenda();
+    for _ in 0..10 {
+        agenda.failed(retry(1), refused(), now);
+    }
+    agenda.schedule(Task::Audit, now + Duration::from_secs(29));
+    assert!(agenda.get(&retry(1)).and_then(|due| due.at) > Some(now + Duration::from_secs(10)));
+    agenda.limit(Duration::from_secs(2), now);
+    let at = |task| agenda.get(&task).and_then(|due| due.at);
+    assert!(at(retry(1)) <= Some(now + Duration::from_secs(3)));
+    // It did not fail: its time is no wait.
+    assert_eq!(at(Task::Audit), Some(now + Duration::from_secs(29)));
+}

@@ -109,6 +109,7 @@ Addresses: 12
 Set entries: 40
 Foreign virtual servers: 1
 Health-check ports: 2
+Slow starts: 2
 Waiting: 1 large Services, 4000 entries
 
 Findings: 1

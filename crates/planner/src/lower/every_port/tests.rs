@@ -7,6 +7,7 @@ use model::finding::Code;
 use model::policy::{Annotation, CheckTarget, Given, PolicyField, ServicePolicy};
 use model::{ClusterEvent, Desired, Finding, NodeConfig, NodeState, Object, ObjectKind, Snapshot};
 
+use crate::compile::EndpointStates;
 use crate::diff;
 use crate::testing::{
     Scene, after, cluster, compiler, config, deleted, endpoint, eth0, key, live, own, parsed, port,

@@ -24,7 +24,7 @@ fn defaults_are_those_of_keepalived() {
     check(
         "real_server 10.0.0.1 80 {\nHTTP_GET {\nurl {\npath /\n}\n}\n}",
         Some(
-            "type=http, interval=1m0s, timeout=5s, rise=1, fall=2, path=/, status=200-299, onFailure=remove, \
+            "type=http, path=/, status=200-299, interval=1m0s, timeout=5s, rise=1, fall=2, onFailure=remove, \
              panicThreshold=100",
         ),
         &[],
@@ -39,7 +39,7 @@ fn settings_of_inner_blocks_come_first() {
          inhibit_on_failure\nHTTP_GET {\nurl {\npath /healthz\nstatus_code 204\nvirtualhost b.example\n}\nretry 3\n\
          connect_port 8081\nconnect_ip 10.0.0.1\n}\n}",
         Some(
-            "type=http, interval=2s, timeout=1s, rise=1, fall=4, host=b.example, path=/healthz, status=204-204, \
+            "type=http, host=b.example, path=/healthz, status=204-204, interval=2s, timeout=1s, rise=1, fall=4, \
              port=8081, onFailure=quiesce, panicThreshold=100",
         ),
         &[],

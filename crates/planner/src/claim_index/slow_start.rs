@@ -138,7 +138,7 @@ fn lowered(
     full: &VirtualServerEntry,
     steps: &BTreeMap<RealServerKey, RampStep>,
 ) -> Arc<VirtualServerEntry> {
-    let reals = full.real_servers.values().cloned().map(|mut real| {
+    let reals = full.real_servers.values().copied().map(|mut real| {
         if let Some(step) = steps.get(&real.key) {
             real.weight = step.weight(real.weight);
         }

@@ -12,6 +12,9 @@ use super::*;
 use crate::Compiler;
 use crate::testing::{Scene, cluster, eth0, key, node as node_object};
 
+/// Kind of a frontend and the forwarding methods of its backends; `None` if all are masqueraded.
+type Methods = (FrontendKind, Option<Vec<Forwarding>>);
+
 const DIRECT: Forwarding = Forwarding::DirectRoute;
 const MASQUERADE: Forwarding = Forwarding::Masquerade;
 
@@ -61,10 +64,7 @@ fn context() -> NodeContext {
 }
 
 /// Returns the methods of each kind of address, and the findings about the field.
-fn served(
-    service: &Service,
-    slices: &[EndpointSlice],
-) -> (Vec<(FrontendKind, Option<Vec<Forwarding>>)>, Vec<String>) {
+fn served(service: &Service, slices: &[EndpointSlice]) -> (Vec<Methods>, Vec<String>) {
     let resolved = resolve(service, slices, &context(), &allowing());
     let findings = (resolved.findings.into_iter())
         .filter(|finding| finding.field.contains("forwarding"))

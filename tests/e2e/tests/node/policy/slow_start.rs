@@ -180,7 +180,8 @@ fn agrees(stage: &Stage) -> Outcome {
     let config = stage.world.path("config.yaml");
     let (_, page) = get(&stage.world.node, METRICS, "/slowstarts")?;
     let shown = page["slowStarts"].as_array().map_or(0, Vec::len);
-    ensure(shown == 2, || format!("expected 2 slow starts: {page}"))?;
+    // Three protocols in each of two families.
+    ensure(shown == 6, || format!("expected 6 slow starts: {page}"))?;
     let kubeconfig = &stage.api.kubeconfig;
     let arguments: [&dyn AsRef<OsStr>; 6] = [
         &"--config",

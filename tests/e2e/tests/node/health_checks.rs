@@ -165,12 +165,13 @@ fn recovers_slowly() -> Outcome {
             })
         })
     };
-    soon_ramping(4)?;
+    // Two endpoints at three protocols in two families.
+    soon_ramping(12)?;
     soon_ramping(0)?;
     drop(servers.remove(0));
     soon(&stage, 2, &PODS[1..])?;
     let _server = healthy(&stage, "pod1")?;
-    soon_ramping(2)?;
+    soon_ramping(6)?;
     let growth = Growth {
         stage: &stage,
         target,

@@ -39,7 +39,7 @@ pub(super) fn endpoints(facts: &NodeFacts) -> Vec<Diagnosis> {
     found.extend(clients_here(facts, tables, &servers));
     if found.is_empty() {
         let servers = count(servers.len(), "virtual server");
-        let text = format!("{servers} with direct routing or tunnels, for every client");
+        let text = format!("{servers} with direct routing or tunnels");
         found.push(Diagnosis::ok(CHECK, text));
     }
     found

@@ -146,17 +146,21 @@ fn faults() -> Outcome {
         kept.push(found?);
     }
     let alive = || kept.iter().try_for_each(Conversation::is_alive);
-    let link = |state: u8| {
-        // A port of a bridge that is disabled drops every packet (0), and forwards again (3).
-        let line = format!("link set veth10 type bridge_slave state {state}");
-        stage.world.node.ip(&[line])
+    let port = "veth10";
+    let cut = || stage.world.node.ip(&[format!("link set {port} nomaster")]);
+    let mend = || {
+        stage.world.node.ip(&[
+            format!("link set {port} master cni0"),
+            format!("link set {port} type bridge_slave hairpin on"),
+        ])
     };
     let hung = "no answer within 200ms";
     for (fault, error) in [
         ("answers 500", "http: status 500"),
         ("hangs", hung),
         ("accepts nothing", hung),
-        ("is cut off", hung),
+        // Until the node finds no link-layer address any more, nothing answers.
+        ("is cut off", ""),
     ] {
         let mut full = None;
         match fault {
@@ -166,7 +170,7 @@ fn faults() -> Outcome {
                 drop(server.take());
                 full = Some(Full::start(stage.pod("pod1")?)?);
             }
-            _ => link(0)?,
+            _ => cut()?,
         }
         let times = soon_avoided(&stage, Some(("pod1", error)));
         let [known, avoided] = times.context(|| fault.to_owned())?;
@@ -180,7 +184,7 @@ fn faults() -> Outcome {
         if server.is_none() {
             server = Some(Servers::http(stage.pod("pod1")?, &behaviour)?);
         }
-        link(3)?;
+        mend()?;
         let recovered = soon_avoided(&stage, None);
         let [_, recovered] = recovered.context(|| format!("after pod1 {fault}"))?;
         alive().context(|| format!("after pod1 {fault}"))?;

@@ -41,6 +41,10 @@ impl HandOver {
         if servers.contains_key(&key) || !live.tables.virtual_servers.contains_key(&key) {
             return None;
         }
+        // The bound address marks a virtual server as ours whose own set entry is gone.
+        if !desired.tables.addresses.contains(&address) {
+            return None;
+        }
         if desired.merged_ports.contains_key(&key) {
             return Some(Self::ToEveryPort);
         }

@@ -150,8 +150,8 @@ impl PlanBuilder {
             Op::DestroySet(_) => &mut self.del_sets,
             Op::AddAddress(_) => &mut additions.addresses,
             Op::AddVirtualServer(_) | Op::SetVirtualServer(_) => &mut additions.virtual_servers,
-            // A leaving real server gets weight 0 only after its replacements were added.
-            Op::SetRealServer(..) if retires => &mut self.del_real_servers,
+            // A real server gets weight 0 only after its replacements were added.
+            Op::SetRealServer(_, real) if retires || real.weight == 0 => &mut self.del_real_servers,
             Op::AddRealServer(..) | Op::SetRealServer(..) => &mut additions.real_servers,
             Op::DelRealServer(..) => &mut self.del_real_servers,
             Op::DelVirtualServer(_) => &mut self.del_virtual_servers,

@@ -65,7 +65,7 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
 /// guest is built. Returns the demo first.
 fn build_and_prepare(project: &Project, spec: &VmSpec) -> Result<Vec<Built>> {
     say("[1/3] compiling kube-ipvsd, ipvsctl, an API server and the demo, and preparing the VM");
-    say("      (the first time usually three to five minutes on two processors)");
+    say("      (some minutes the first time)");
     let programs = [&OTHERS[..], &image::PROGRAMS].concat();
     thread::scope(|scope| {
         let preparing = scope.spawn(|| vm::prepare(project, spec));

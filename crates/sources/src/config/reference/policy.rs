@@ -201,6 +201,7 @@ kube-ipvs.io/slow-start: 30s
   weight, those that are furthest get it. A new Service and its only endpoint start with full weights.
 * A weight of 0 stays 0. A changed time applies to endpoints that are in a slow start, and lowers no
   weight. `slow-start: "0"` turns off what `servicePolicies` set.
+* It does not act where ports share a virtual server (`affinityScope: service`), nor for VirtualServers.
 * Every node has its own slow starts. After a restart of kube-ipvsd all endpoints have their full weights.
 * Steps are made each 0.5 s, for all Services together. At most 4,096 real servers of a node are in a slow
   start; further ones start with their full weight

@@ -31,6 +31,27 @@ impl Tables {
         })
     }
 
+    /// Fails unless the node accepts packets to each of the addresses. The kernel adds the local
+    /// route of an IPv6 address after the answer to the request, in its work queue `addrconf_wq`
+    /// (`addrconf_dad_start` of `net/ipv6/addrconf.c`), even with `nodad`; until then a packet to it
+    /// is answered with "no route".
+    pub(crate) fn are_local(&self, node: &Namespace) -> Outcome {
+        let mut ip = node.command("ip");
+        ip.args(["-6", "-oneline", "route", "show", "table", "local"]);
+        let routes = run(ip)?.exits(0)?.out;
+        let local: BTreeSet<&str> = (routes.lines())
+            .filter_map(|line| line.strip_prefix("local ")?.split_whitespace().next())
+            .collect();
+        let missing: Vec<&str> = (self.addresses.iter())
+            .filter_map(|address| address.strip_suffix("/128"))
+            .filter(|address| !local.contains(address))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("no local routes yet: {missing:?}")))
+    }
+
     /// Parses the output of `ipvsctl render`.
     pub(crate) fn parse(text: &str) -> Self {
         let (ipvs, addresses) = lines(text)

@@ -269,6 +269,14 @@ impl World {
         Tables::read(&self.node)
     }
 
+    /// Waits until the node accepts packets to the addresses of `kube-ipvs0`.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn accepts_its_addresses(&self) -> Outcome {
+        eventually(|| self.tables()?.are_local(&self.node))
+    }
+
     /// Returns the desired tables for the objects in a file, as `ipvsctl render` prints them.
     ///
     /// # Errors

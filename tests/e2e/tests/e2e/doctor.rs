@@ -94,8 +94,8 @@ fn healthy() -> Outcome {
     // Until the daemon has read the Node, it treats the node as leaving the cluster.
     e2e::eventually(|| {
         let (status, report) = checkup(&cluster)?;
-        ensure(status == 0 && report["summary"]["ok"] == 26, || {
-            format!("expected exit status 0 and 26 checks that are ok, found {status}: {report:#}")
+        ensure(status == 0 && report["summary"]["ok"] == 27, || {
+            format!("expected exit status 0 and 27 checks that are ok, found {status}: {report:#}")
         })
     })?;
     // Without arguments the input is that of the running daemon.

@@ -87,6 +87,7 @@ fn daemon(world: &World, wanted: Wanted<'_>, source: Source) -> Outcome<Running>
         Some(api) => world.daemon(&[&"--kubeconfig", &api.kubeconfig, &"--config", &config])?,
     };
     has_synced(&daemon)?;
+    world.accepts_its_addresses()?;
     Ok(Running {
         _daemon: Some(daemon),
         _server: server,
